@@ -1,0 +1,76 @@
+/** @file manifest.json of a model bundle: a folder of model.onnx, tokenizer files, labels.json and this. */
+import { z } from 'zod';
+
+export const ARCHITECTURES = ['bert', 'roberta', 'distilbert', 'gpt2', 'textcnn', 'bilstm', 'dan', 'foreign'] as const;
+/** `foreign`: an ONNX file whose structure was not made by one of our builders. */
+export type Architecture = (typeof ARCHITECTURES)[number];
+
+export const TASKS = [
+  'classification',
+  'pair-classification',
+  'regression',
+  'masked-lm',
+  'causal-lm',
+  'embedding',
+] as const;
+export type Task = (typeof TASKS)[number];
+
+/** The role of a weight matrix (DESIGN section 1). */
+export const COMPONENTS = ['W_Q', 'W_K', 'W_V', 'W_AO', 'W_I', 'W_O', 'W_P', 'embeddings', 'classifier'] as const;
+export type Component = (typeof COMPONENTS)[number];
+
+const componentEntry = z.object({
+  component: z.enum(COMPONENTS),
+  /** Transformer layer, counted from 0; absent outside layers. */
+  layer: z.int().min(0).optional(),
+  /** Initializer of the matrix in model.onnx, stored [in, out] unless `transposed`. */
+  weight: z.string(),
+  /** True when the initializer is stored [out, in]. */
+  transposed: z.boolean().optional(),
+  bias: z.string().optional(),
+});
+export type ComponentEntry = z.infer<typeof componentEntry>;
+
+/** Sizes of a transformer encoder or decoder. Per layer, because pruning makes layers differ. */
+const structure = z.object({
+  hidden: z.int().positive(),
+  layers: z.array(
+    z.object({
+      heads: z.int().min(0),
+      /** Query and key dimensions of each head (0: the head attends uniformly), then value dimensions of each head. */
+      queryDims: z.array(z.int().min(0)),
+      valueDims: z.array(z.int().min(0)),
+      ffn: z.int().min(0),
+    }),
+  ),
+  vocabulary: z.int().positive(),
+  positions: z.int().min(0),
+});
+export type Structure = z.infer<typeof structure>;
+
+export const manifestSchema = z.object({
+  format: z.literal(1),
+  name: z.string(),
+  architecture: z.enum(ARCHITECTURES),
+  task: z.enum(TASKS),
+  /** Inputs a runner feeds, in the model's order. */
+  inputs: z.array(z.string()),
+  /** Name of the logits (or embedding) output. */
+  output: z.string(),
+  /** Longest sequence the model accepts, in tokens, specials included. */
+  maxLength: z.int().positive(),
+  /** Absent for a bundle without a tokenizer: only stages that need no text accept it. */
+  tokenizer: z.object({ kind: z.enum(['wordpiece', 'byte-bpe', 'word', 'ngram']), padId: z.int().min(0) }).optional(),
+  components: z.array(componentEntry),
+  structure: structure.optional(),
+  parameters: z.object({ total: z.int().min(0), embeddings: z.int().min(0) }),
+  /** Share of zeros by initializer name, only where above 0. */
+  sparsity: z.record(z.string(), z.number().min(0).max(1)).default({}),
+  /** The checkpoint's own configuration (config.json), for export back to Hugging Face. */
+  config: z.record(z.string(), z.unknown()).default({}),
+  /** What made this bundle, oldest first. */
+  provenance: z
+    .array(z.object({ step: z.string(), detail: z.record(z.string(), z.unknown()).default({}) }))
+    .default([]),
+});
+export type Manifest = z.infer<typeof manifestSchema>;

@@ -1,0 +1,5 @@
+export * from './attribute';
+export * from './dtype';
+export * from './graph';
+export * from './shape';
+export * from './tensor';

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+
+const id = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,39}$/, 'lower-case letters, digits and dashes, starting with a letter, at most 40');
+
+export const recipeStageSchema = z.strictObject({
+  id: id.optional().describe('Name of the stage in this recipe; default: its type, numbered if repeated.'),
+  type: z.string().describe('Stage type; GET /v1/stages lists them.'),
+  from: id
+    .optional()
+    .describe(
+      'Stage whose model this one reads; default: the last one before it that makes a model, else the job model.',
+    ),
+  config: z.record(z.string(), z.unknown()).default({}).describe("The stage's own settings."),
+  seed: z.int().min(0).optional().describe("Overrides the recipe's seed."),
+});
+
+export const goalSchema = z.strictObject({
+  maxDrop: z
+    .strictObject({
+      metric: z.string().default('accuracy'),
+      absolute: z.number().min(0).max(1).optional(),
+      relative: z.number().min(0).max(1).optional(),
+    })
+    .optional()
+    .describe('Largest allowed loss of a metric against the original model.'),
+  minSpeedup: z
+    .number()
+    .positive()
+    .optional()
+    .describe('Smallest allowed ratio of p50 latency, original over candidate.'),
+  maxBytes: z.int().positive().optional(),
+  maxLatencyMs: z
+    .strictObject({
+      value: z.number().positive(),
+      batch: z.int().positive().default(1),
+      sequence: z.int().positive().default(32),
+    })
+    .optional(),
+});
+export type Goals = z.infer<typeof goalSchema>;
+
+/** A recipe: stages in order (or a DAG by `from`) plus goals. Written as YAML or JSON. */
+export const recipeSchema = z.strictObject({
+  name: z.string().min(1).max(120),
+  description: z.string().max(2000).optional(),
+  seed: z.int().min(0).default(0),
+  stages: z.array(recipeStageSchema).min(1).max(64),
+  sweep: z
+    .record(z.string(), z.array(z.unknown()).min(1).max(64))
+    .optional()
+    .describe('Grids by path, e.g. { "prune.config.target": [0.4, 0.6] }: one job variant per combination.'),
+  goals: goalSchema.optional(),
+});
+export type Recipe = z.infer<typeof recipeSchema>;

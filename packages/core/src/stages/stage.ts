@@ -1,0 +1,99 @@
+/** @file What a stage type is: a schema, a check, an estimate and a run. One file per type stands beside this one. */
+import type { z } from 'zod';
+import type { Manifest } from '../bundle/manifest';
+import type { Measurement, ReportSection } from '../report/measurement';
+import type { DatasetInfo } from '../text/dataset';
+
+/** Queues; one worker app serves each. */
+export const QUEUES = ['prune', 'distill', 'quant', 'bench'] as const;
+export type QueueName = (typeof QUEUES)[number];
+
+/** A named role for a data set in a job: most stages read `data`. */
+export type DatasetRole = 'data' | 'unlabelled' | 'calibration';
+
+/** A problem found before anything is queued. */
+export interface Issue {
+  /** Path inside the stage's config, e.g. `target`; empty for the stage as a whole. */
+  readonly path: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What is known of a stage's inputs before it runs. `model` is absent when an earlier stage will make it. */
+export interface StagePreview {
+  readonly model?: Manifest;
+  readonly datasets: Partial<Record<DatasetRole, DatasetInfo>>;
+}
+
+/** Expected effect, for dry runs. Relative to the stage's input model. */
+export interface Estimate {
+  readonly parameters?: number;
+  readonly bytes?: number;
+  /** FLOPs of one forward pass at batch 1, sequence 128. */
+  readonly flops?: number;
+  readonly seconds?: number;
+  readonly notes: readonly string[];
+}
+
+export interface Progress {
+  /** 0..1 over the whole stage. */
+  readonly fraction: number;
+  /** Current part, e.g. `epoch 2/3`. */
+  readonly phase: string;
+  /** Seconds left, once it can be told. */
+  readonly etaSeconds?: number;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** What a running stage is given. Everything outside its folders and memory goes through here. */
+export interface StageContext {
+  /** Bundle folder of the input model; absent for stages that start from nothing. Read only. */
+  readonly model: string | undefined;
+  /** Bundle folder of the job's original model, which comparisons refer to. Read only. */
+  readonly baseline: string | undefined;
+  /** Data set folders by role. Read only. */
+  readonly datasets: Partial<Record<DatasetRole, string>>;
+  /** Empty folder for outputs. */
+  readonly output: string;
+  /** Folder kept between attempts of the same stage run: checkpoints live here. */
+  readonly checkpoints: string;
+  readonly seed: number;
+  readonly threads: number;
+  readonly signal: AbortSignal;
+  progress(progress: Progress): void;
+  log(level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** A point of a curve, streamed while running (loss by step, accuracy by epoch). */
+  metric(name: string, step: number, value: number): void;
+}
+
+export interface StageResult {
+  /** Folder (inside `output`) of the bundle that this stage made; absent for stages that only measure. */
+  readonly model?: string;
+  readonly measurements: readonly Measurement[];
+  readonly sections: readonly ReportSection[];
+  /** What a user should know although the stage succeeded. */
+  readonly warnings: readonly string[];
+}
+
+export interface StageDefinition<Config = unknown> {
+  readonly type: string;
+  /** Raised whenever the same config could give another result; part of a stage run's key. */
+  readonly version: number;
+  readonly queue: QueueName;
+  /** One sentence for `GET /v1/stages` and the CLI. */
+  readonly summary: string;
+  /** Strict (unknown keys are errors), with defaults and a `.describe()` on every field. */
+  readonly schema: z.ZodType<Config>;
+  readonly needs: {
+    readonly model: boolean;
+    /** Also gets the job's original model and is measured against it. */
+    readonly baseline?: boolean;
+    readonly datasets: readonly DatasetRole[];
+  };
+  /** Whether the stage's result has a model that the next stage reads. */
+  readonly makesModel: boolean;
+  check?(config: Config, preview: StagePreview): readonly Issue[];
+  estimate?(config: Config, preview: StagePreview): Estimate;
+  run(config: Config, context: StageContext): Promise<StageResult>;
+}
