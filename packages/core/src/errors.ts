@@ -20,6 +20,16 @@ export type ErrorKind =
   /** A bug, or a crash of a stage's child process. */
   | 'internal';
 
+/** One wrong field of a request, recipe or configuration. */
+export interface FieldIssue {
+  /** Path in the input, e.g. `stages[1].config.target`; empty for the input as a whole. */
+  readonly field: string;
+  readonly code: string;
+  readonly message: string;
+  /** Line of the text it was parsed from, counted from 1. */
+  readonly line?: number;
+}
+
 /** Where in the input the error lies; every field that is known is filled in. */
 export interface ErrorDetails {
   /** Path of the offending field in the request or recipe, e.g. `stages[1].config.target`. */
@@ -33,6 +43,8 @@ export interface ErrorDetails {
   readonly line?: number;
   /** Training step (counted from 1) at which it happened. */
   readonly step?: number;
+  /** Every wrong field, where an input was checked as a whole; `field` and `line` are the first one's. */
+  readonly issues?: readonly FieldIssue[];
   /** Further facts that a program may want; must be JSON. */
   readonly [fact: string]: unknown;
 }

@@ -1,1 +1,3 @@
 export * from './errors';
+export * from './issues';
+export * from './recipe';

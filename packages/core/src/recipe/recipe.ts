@@ -10,7 +10,7 @@ export const recipeStageSchema = z.strictObject({
   from: id
     .optional()
     .describe(
-      'Stage whose model this one reads; default: the last one before it that makes a model, else the job model.',
+      'Stage whose model this one reads; default: the last one before it that makes a model, else the job model. `model`: the job model.',
     ),
   config: z.record(z.string(), z.unknown()).default({}).describe("The stage's own settings."),
   seed: z.int().min(0).optional().describe("Overrides the recipe's seed."),

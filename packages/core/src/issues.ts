@@ -1,0 +1,65 @@
+/** @file Field issues: how every refusal of a request, recipe or configuration says which fields are wrong and why. */
+import type { z } from 'zod';
+import { invalid, type FieldIssue, type ModelpressError } from './errors';
+
+const PLAIN_KEY = /^[A-Za-z_$][\w$-]*$/;
+
+/** Writes a path the way users read it: `stages[1].config.target`, odd keys quoted: `sweep["a.b"]`. */
+export function formatPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, key) => {
+    if (typeof key === 'number') return `${text}[${key}]`;
+    const name = String(key);
+    if (!PLAIN_KEY.test(name)) return `${text}[${JSON.stringify(name)}]`;
+    return text === '' ? name : `${text}.${name}`;
+  }, '');
+}
+
+/** A zod issue with its path as keys; unknown keys become one issue each, at the key. */
+export interface PathIssue {
+  readonly path: readonly PropertyKey[];
+  readonly code: string;
+  readonly message: string;
+}
+
+export function zodPathIssues(error: z.core.$ZodError): PathIssue[] {
+  return error.issues.flatMap((issue): PathIssue[] => {
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => ({
+        path: [...issue.path, key],
+        code: 'unknown-field',
+        message: 'Unknown field.',
+      }));
+    return [{ path: issue.path, code: issue.code.replaceAll('_', '-'), message: issue.message }];
+  });
+}
+
+/** Field issues of a zod error; `prefix` is the path of the checked value in the whole input. */
+export function zodFieldIssues(error: z.core.$ZodError, prefix: readonly PropertyKey[] = []): FieldIssue[] {
+  return zodPathIssues(error).map(({ path, code, message }) => ({
+    field: formatPath([...prefix, ...path]),
+    code,
+    message,
+  }));
+}
+
+/**
+ * The error for a set of wrong fields: its message and `details.field` / `details.line` are the first issue's, and
+ * `details.issues` has them all.
+ */
+export function invalidFields(code: string, issues: readonly [FieldIssue, ...FieldIssue[]]): ModelpressError {
+  const [first, ...others] = issues;
+  const where = [first.line === undefined ? '' : `line ${first.line}`, first.field].filter((part) => part !== '');
+  const more = others.length === 0 ? '' : ` (and ${others.length} more)`;
+  const message = `${where.length === 0 ? '' : `${where.join(', ')}: `}${first.message}${more}`;
+  return invalid(code, message, {
+    field: first.field,
+    ...(first.line === undefined ? {} : { line: first.line }),
+    issues,
+  });
+}
+
+/** Raises {@link invalidFields} if there is any issue. */
+export function throwIfIssues(code: string, issues: readonly FieldIssue[]): void {
+  const [first, ...others] = issues;
+  if (first !== undefined) throw invalidFields(code, [first, ...others]);
+}

@@ -1,0 +1,5 @@
+export * from './parse';
+export * from './preview';
+export * from './recipe';
+export * from './resolve';
+export * from './sweep';
