@@ -4,7 +4,8 @@ import { describeWithShared, sharedPath } from '../../../../tools/shared-fixture
 import { masksFromScores, maskSparsity } from './masks';
 import type { MaskScope, ScoredMatrix } from './masks';
 import { pruningSteps, sparsityAt } from './schedule';
-import { magnitudeScores, NeuronImportance, pstScores } from './scores';
+import { inputProducts, NeuronImportance, outputProducts } from './importance';
+import { magnitudeScores, pstScores } from './scores';
 import { selectSmallest } from './select';
 
 /** Enough of the safetensors format to read fixtures without depending on the code under test elsewhere. */
@@ -145,12 +146,44 @@ describeWithShared('against the reference masks', () => {
   });
 });
 
-describe('NeuronImportance', () => {
-  it('sums |activation x gradient| over batches and normalises', () => {
+describe('neuron importance', () => {
+  it('sums absolute products over batches and normalises', () => {
     const importance = new NeuronImportance(2);
-    importance.add(Float32Array.of(1, 2, 3, 4), Float32Array.of(1, 1, -1, 1)); // sums: -2, 6
-    importance.add(Float32Array.of(1, 1), Float32Array.of(1, 2)); // 1, 2
-    const [a, b] = importance.normalized();
-    expect([a, b]).toEqual([3, 8].map((value) => Math.fround(value / Math.hypot(3, 8))));
+    importance.add([-2, 6]);
+    importance.add([1, 2]);
+    expect([...importance.normalized()]).toEqual([3, 8].map((value) => Math.fround(value / Math.hypot(3, 8))));
+  });
+
+  it('equals activation x gradient, from weights and weight gradients', () => {
+    const numbers = (length: number): fc.Arbitrary<number[]> =>
+      fc.array(fc.integer({ min: -8, max: 8 }), { minLength: length, maxLength: length });
+    const [positions, inputs, outputs] = [3, 2, 4];
+    fc.assert(
+      fc.property(numbers(6), numbers(8), numbers(4), numbers(12), (x, w, b, g) => {
+        const at = (p: number, n: number): number =>
+          x[p * inputs]! * w[n]! + x[p * inputs + 1]! * w[outputs + n]! + b[n]!;
+        const sum = (n: number, f: (i: number) => number): number =>
+          Array.from({ length: n }, (_, i) => f(i)).reduce((s, v) => s + v, 0);
+        const dw = w.map((_, k) =>
+          sum(positions, (p) => x[p * inputs + Math.floor(k / outputs)]! * g[p * outputs + (k % outputs)]!),
+        );
+        const db = b.map((_, n) => sum(positions, (p) => g[p * outputs + n]!));
+        const [weight, gradient, bias, biasGradient] = [w, dw, b, db].map((v) => Float32Array.from(v)) as [
+          Float32Array,
+          Float32Array,
+          Float32Array,
+          Float32Array,
+        ];
+
+        const direct = b.map((_, n) => sum(positions, (p) => at(p, n) * g[p * outputs + n]!));
+        outputProducts(weight, gradient, bias, biasGradient).forEach((product, n) =>
+          expect(product).toBeCloseTo(direct[n]!, 6),
+        );
+
+        const dx = (p: number, i: number): number => sum(outputs, (n) => g[p * outputs + n]! * w[i * outputs + n]!);
+        const directIn = [0, 1].map((i) => sum(positions, (p) => x[p * inputs + i]! * dx(p, i)));
+        inputProducts(weight, gradient, inputs).forEach((product, i) => expect(product).toBeCloseTo(directIn[i]!, 6));
+      }),
+    );
   });
 });

@@ -1,4 +1,4 @@
-/** @file Importance of weights and neurons: what the masks are made from. Higher is more important. */
+/** @file Importance of single weights: what unstructured masks are made from. Higher is more important. */
 
 /** Magnitude pruning (MaP): S = |W|  (Han et al. 2015). */
 export function magnitudeScores(weights: Float32Array): Float32Array {
@@ -46,36 +46,4 @@ export function pstScores(weights: Float32Array, factors: PstFactors, alpha1: nu
 /** Uniform random scores: the control that every importance must beat. */
 export function randomScores(size: number, random: () => number): Float32Array {
   return Float32Array.from({ length: size }, random);
-}
-
-/**
- * Activation x gradient importance of the neurons of one layer, accumulated over mini-batches (Rasa 2019; Molchanov et
- * al. 2017): I_n = sum over batches of | sum over rows and positions of a_n * dLoss/da_n |.
- */
-export class NeuronImportance {
-  private readonly sums: Float64Array;
-
-  constructor(readonly neurons: number) {
-    this.sums = new Float64Array(neurons);
-  }
-
-  /** Adds one batch; both arrays are [..., neurons], row-major. */
-  add(activations: Float32Array, gradients: Float32Array): void {
-    const batch = new Float64Array(this.neurons);
-    for (let i = 0; i < activations.length; i += this.neurons) {
-      for (let n = 0; n < this.neurons; n++) batch[n]! += activations[i + n]! * gradients[i + n]!;
-    }
-    this.addProducts(batch);
-  }
-
-  /** Adds one batch whose products a * g are summed already, as a gate's gradient is: d/dz of loss(a * z) at z = 1. */
-  addProducts(products: ArrayLike<number>): void {
-    for (let n = 0; n < this.neurons; n++) this.sums[n]! += Math.abs(products[n]!);
-  }
-
-  /** The scores divided by their L2 norm, so that layers can be compared under one global threshold. */
-  normalized(): Float32Array {
-    const norm = Math.sqrt(this.sums.reduce((sum, value) => sum + value * value, 0));
-    return Float32Array.from(this.sums, (value) => (norm === 0 ? 0 : value / norm));
-  }
 }
