@@ -1,0 +1,154 @@
+/** @file Structured pruning: which neurons of a transformer stay. Pure arithmetic on importances; no tensors. */
+import type { Structure } from '../bundle/manifest';
+import { invalid } from '../errors';
+import type { MaskScope } from './masks';
+import { selectSmallest } from './select';
+
+/**
+ * What can be removed so that matrices really shrink:
+ * - `query`: a query dimension and the key dimension it is multiplied with (columns of W_Q and W_K);
+ * - `value`: a value dimension (a column of W_V and the row of W_AO that reads it);
+ * - `ffn`: an intermediate neuron (a column of W_I and a row of W_O);
+ * - `head`: a head with all its query, key and value dimensions;
+ * - `layer`: a whole layer.
+ */
+export const NEURON_KINDS = ['query', 'value', 'ffn', 'head', 'layer'] as const;
+export type NeuronKind = (typeof NEURON_KINDS)[number];
+
+/** The neurons of one kind in one layer, with their importance. Query and value neurons are ordered head by head. */
+export interface NeuronGroup {
+  readonly kind: NeuronKind;
+  readonly layer: number;
+  readonly importance: Float32Array;
+}
+
+/** Neurons that stay, as ascending indices into the layer's present neurons. */
+export interface LayerKeep {
+  /** By head: kept query/key dimensions of the head. */
+  readonly queryDims: readonly (readonly number[])[];
+  /** By head: kept value dimensions of the head. A head without any is removed. */
+  readonly valueDims: readonly (readonly number[])[];
+  readonly ffn: readonly number[];
+}
+
+/** By layer; null removes the layer. */
+export interface KeepPlan {
+  readonly layers: readonly (LayerKeep | null)[];
+}
+
+/** Share to remove of each kind; kinds without an entry stay whole. */
+export type NeuronTargets = Partial<Record<NeuronKind, number>>;
+
+/** Everything stays. */
+export function keepEverything(structure: Structure): KeepPlan {
+  return {
+    layers: structure.layers.map((layer) => ({
+      queryDims: layer.queryDims.map(indices),
+      valueDims: layer.valueDims.map(indices),
+      ffn: indices(layer.ffn),
+    })),
+  };
+}
+
+export interface SelectOptions {
+  /** One threshold over all groups (as far as they are targeted equally), per layer, or per group. */
+  readonly scope: MaskScope;
+  /** Neurons that every group keeps at least, as a share of the group. */
+  readonly floor: number;
+}
+
+/**
+ * Marks the least important neurons of each targeted kind: floor(n * target) of every scope group, the best
+ * `floor` share of each layer's group being protected.
+ *
+ * Kinds with the same target share their thresholds: a global target of 60 % on query, value and ffn lets the model
+ * decide which kind gives how much, as the source does.
+ *
+ * @returns by group, 1 where the neuron goes.
+ */
+export function selectNeurons(
+  groups: readonly NeuronGroup[],
+  targets: NeuronTargets,
+  { scope, floor }: SelectOptions,
+): Map<NeuronGroup, Uint8Array> {
+  const removed = new Map<NeuronGroup, Uint8Array>();
+  const together = new Map<string, { target: number; members: NeuronGroup[] }>();
+  for (const group of groups) {
+    const target = targets[group.kind];
+    if (target === undefined) continue;
+    const place = { global: '', layer: `/${group.layer}`, matrix: `/${group.layer}/${group.kind}` }[scope];
+    const key = `${target}${place}`;
+    const entry = together.get(key) ?? { target, members: [] };
+    entry.members.push(group);
+    together.set(key, entry);
+  }
+  for (const { target, members } of together.values()) {
+    const total = members.reduce((sum, group) => sum + group.importance.length, 0);
+    const count = Math.floor(total * target);
+    const scores = members.map((group) => protectBest(group.importance, Math.ceil(group.importance.length * floor)));
+    const removable = scores.reduce((sum, array) => sum + array.filter(Number.isFinite).length, 0);
+    if (count > removable) {
+      throw invalid(
+        'prune.target-unreachable',
+        `A target of ${target} would remove ${count} of ${total} neurons, but the floor of ${floor} leaves only ${removable} removable.`,
+      );
+    }
+    const { selected } = selectSmallest(scores, count);
+    members.forEach((group, i) => removed.set(group, selected[i]!));
+  }
+  return removed;
+}
+
+/** The plan that keeps what `removed` does not mark. */
+export function keepPlan(structure: Structure, removed: ReadonlyMap<NeuronGroup, Uint8Array>): KeepPlan {
+  const marks = (kind: NeuronKind, layer: number): Uint8Array | undefined => {
+    for (const [group, mask] of removed) if (group.kind === kind && group.layer === layer) return mask;
+    return undefined;
+  };
+  return {
+    layers: structure.layers.map((layer, l) => {
+      if (marks('layer', l)?.[0]) return null;
+      const heads = marks('head', l);
+      const dims = (sizes: readonly number[], kind: 'query' | 'value'): number[][] => {
+        const mask = marks(kind, l);
+        let start = 0;
+        return sizes.map((size, head) => {
+          const first = start;
+          start += size;
+          return heads?.[head] ? [] : indices(size).filter((i) => !mask?.[first + i]);
+        });
+      };
+      return {
+        queryDims: dims(layer.queryDims, 'query'),
+        valueDims: dims(layer.valueDims, 'value'),
+        ffn: indices(layer.ffn).filter((i) => !marks('ffn', l)?.[i]),
+      };
+    }),
+  };
+}
+
+/** Share of the neurons of each kind that a plan removes, by layer: the heat map of the report. */
+export function removedShare(structure: Structure, plan: KeepPlan): { query: number; value: number; ffn: number }[] {
+  const share = (kept: number, all: number): number => (all === 0 ? 0 : 1 - kept / all);
+  return structure.layers.map((layer, l) => {
+    const keep = plan.layers[l];
+    const count = (dims: readonly (readonly number[])[] | undefined): number => sum((dims ?? []).map((d) => d.length));
+    return {
+      query: share(count(keep?.queryDims), sum(layer.queryDims)),
+      value: share(count(keep?.valueDims), sum(layer.valueDims)),
+      ffn: share(keep?.ffn.length ?? 0, layer.ffn),
+    };
+  });
+}
+
+/** The importance with its `count` largest entries raised to Infinity, out of reach of any selection. */
+function protectBest(importance: Float32Array, count: number): Float32Array {
+  if (count === 0) return importance;
+  const order = indices(importance.length).sort((a, b) => importance[b]! - importance[a]! || a - b);
+  const scores = Float32Array.from(importance);
+  for (const index of order.slice(0, count)) scores[index] = Infinity;
+  return scores;
+}
+
+const indices = (size: number): number[] => Array.from({ length: size }, (_, i) => i);
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
