@@ -1,1 +1,3 @@
-export {};
+export * from './contract';
+export * from './database/entities';
+export * from './state/states';
