@@ -24,7 +24,7 @@ export function toAttribute(
     if (value !== undefined) return value;
     throw invalid('onnx.attribute-value', `${what} has no value.`, location);
   };
-  switch (proto.type) {
+  switch (proto.type ?? 0) {
     // proto3 writers leave zeros and empty strings out
     case AttributeKind.Float:
       return { type: 'float', value: proto.f ?? 0 };
@@ -55,7 +55,7 @@ export function fromAttribute(
   location: ErrorDetails,
 ): AttributeProto {
   const what = `Attribute "${name}" of node "${location.node ?? ''}"`;
-  const make = (type: AttributeKind, value: Partial<AttributeProto>): AttributeProto =>
+  const make = (type: number, value: Partial<AttributeProto>): AttributeProto =>
     create(AttributeProto, { name, type, ...value });
   switch (attribute.type) {
     case 'float':

@@ -1,10 +1,19 @@
 /** @file The messages of onnx.proto, as far as modelpress uses them: a type and a field table each. */
-import { bytes, doubles, float, floats, int32, int64, message, messages, string, strings, varints } from './wire';
+import {
+  blobs,
+  bytes,
+  doubles,
+  float,
+  floats,
+  int32,
+  int64,
+  message,
+  messages,
+  string,
+  strings,
+  varints,
+} from './wire';
 import type { Fields } from './wire';
-
-/** A repeated message of which only the number of occurrences matters. */
-type Opaque = Readonly<Record<never, never>>;
-const opaque: Fields<Opaque> = {};
 
 export interface StringStringEntryProto {
   readonly key: string | undefined;
@@ -12,16 +21,14 @@ export interface StringStringEntryProto {
 }
 export const StringStringEntryProto: Fields<StringStringEntryProto> = { key: string(1), value: string(2) };
 
-export enum DataLocation {
-  Default = 0,
-  External = 1,
-}
+/** Values of `TensorProto.dataLocation`. */
+export const DataLocation = { Default: 0, External: 1 } as const;
 
 export interface TensorProto {
   readonly name: string | undefined;
   readonly dims: BigInt64Array;
   readonly dataType: number | undefined;
-  readonly segment: Opaque | undefined;
+  readonly segment: Uint8Array | undefined;
   readonly rawData: Uint8Array | undefined;
   /** Little-endian bytes. */
   readonly floatData: Uint8Array;
@@ -30,12 +37,12 @@ export interface TensorProto {
   readonly int64Data: BigInt64Array;
   readonly uint64Data: BigInt64Array;
   readonly externalData: readonly StringStringEntryProto[];
-  readonly dataLocation: DataLocation | undefined;
+  readonly dataLocation: number | undefined;
 }
 export const TensorProto: Fields<TensorProto> = {
   dims: varints(1),
   dataType: int32(2),
-  segment: message(3, () => opaque),
+  segment: bytes(3),
   floatData: floats(4),
   int32Data: varints(5),
   int64Data: varints(7),
@@ -47,20 +54,21 @@ export const TensorProto: Fields<TensorProto> = {
   dataLocation: int32(14),
 };
 
-export enum AttributeKind {
-  Float = 1,
-  Int = 2,
-  String = 3,
-  Tensor = 4,
-  Graph = 5,
-  Floats = 6,
-  Ints = 7,
-  Strings = 8,
-}
+/** Values of `AttributeProto.type`. */
+export const AttributeKind = {
+  Float: 1,
+  Int: 2,
+  String: 3,
+  Tensor: 4,
+  Graph: 5,
+  Floats: 6,
+  Ints: 7,
+  Strings: 8,
+} as const;
 
 export interface AttributeProto {
   readonly name: string | undefined;
-  readonly type: AttributeKind | undefined;
+  readonly type: number | undefined;
   /** Set inside model-local functions only. */
   readonly refAttrName: string | undefined;
   readonly f: number | undefined;
@@ -141,7 +149,8 @@ export interface GraphProto {
   readonly name: string | undefined;
   readonly node: readonly NodeProto[];
   readonly initializer: readonly TensorProto[];
-  readonly sparseInitializer: readonly Opaque[];
+  /** Not supported, hence not decoded. */
+  readonly sparseInitializer: readonly Uint8Array[];
   readonly input: readonly ValueInfoProto[];
   readonly output: readonly ValueInfoProto[];
   readonly valueInfo: readonly ValueInfoProto[];
@@ -153,7 +162,7 @@ export const GraphProto: Fields<GraphProto> = {
   input: messages(11, () => ValueInfoProto),
   output: messages(12, () => ValueInfoProto),
   valueInfo: messages(13, () => ValueInfoProto),
-  sparseInitializer: messages(15, () => opaque),
+  sparseInitializer: blobs(15),
 };
 
 export interface OperatorSetIdProto {
@@ -168,7 +177,8 @@ export interface ModelProto {
   readonly graph: GraphProto | undefined;
   readonly opsetImport: readonly OperatorSetIdProto[];
   readonly metadataProps: readonly StringStringEntryProto[];
-  readonly functions: readonly Opaque[];
+  /** Not supported, hence not decoded. */
+  readonly functions: readonly Uint8Array[];
 }
 export const ModelProto: Fields<ModelProto> = {
   irVersion: int64(1),
@@ -176,5 +186,5 @@ export const ModelProto: Fields<ModelProto> = {
   graph: message(7, () => GraphProto),
   opsetImport: messages(8, () => OperatorSetIdProto),
   metadataProps: messages(14, () => StringStringEntryProto),
-  functions: messages(25, () => opaque),
+  functions: blobs(25),
 };

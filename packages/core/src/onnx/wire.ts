@@ -8,12 +8,8 @@
 import { invalid, limitExceeded } from '../errors';
 
 /** How a payload is delimited on the wire. */
-export enum WireType {
-  Varint = 0,
-  Fixed64 = 1,
-  Bytes = 2,
-  Fixed32 = 5,
-}
+const WireType = { Varint: 0, Fixed64: 1, Bytes: 2, Fixed32: 5 } as const;
+type WireType = (typeof WireType)[keyof typeof WireType];
 
 /** One field of a message type: its number, and its value to and from payloads. */
 export interface Field<T> {
@@ -114,13 +110,13 @@ function concat(chunks: readonly Uint8Array[]): Uint8Array {
 function parseVarints(bytes: Uint8Array): BigInt64Array {
   let count = 0;
   for (const byte of bytes) if (byte < 0x80) count++;
-  if (bytes.length > 0 && bytes[bytes.length - 1]! >= 0x80) throw malformed('a number is cut off');
+  if (bytes.length > 0 && bytes[bytes.length - 1] >= 0x80) throw malformed('a number is cut off');
 
   const values = new BigInt64Array(count);
   let position = 0;
   for (let i = 0; i < count; i++) {
     const start = position;
-    while (bytes[position]! >= 0x80) position++;
+    while (bytes[position] >= 0x80) position++;
     if (position++ - start > 9) throw malformed('a number is longer than 10 bytes');
     values[i] = parseVarint(bytes.subarray(start, position));
   }
@@ -129,7 +125,7 @@ function parseVarints(bytes: Uint8Array): BigInt64Array {
 
 function parseVarint(bytes: Uint8Array): bigint {
   let value = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 7n) | BigInt(bytes[i]! & 0x7f);
+  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 7n) | BigInt(bytes[i] & 0x7f);
   return BigInt.asIntN(64, value);
 }
 
@@ -279,6 +275,13 @@ export const bytes = (number: number): Field<Uint8Array | undefined> =>
     (writer, value) => writer.bytes(number, value),
   );
 
+/** Repeated bytes or undecoded messages. */
+export const blobs = (number: number): Field<readonly Uint8Array[]> => ({
+  number,
+  decode: (payloads) => payloads(WireType.Bytes),
+  encode: (writer, values) => values.forEach((value) => writer.bytes(number, value)),
+});
+
 /** `fields` is a function because message types refer to each other in cycles. */
 export const message = <M>(number: number, fields: () => Fields<M>): Field<M | undefined> => ({
   number,
@@ -319,7 +322,7 @@ export const varints = (number: number): Field<BigInt64Array> => ({
 });
 
 /** Repeated floats or doubles, packed or not, as their little-endian bytes: the layout of tensor data. */
-const fixed = (number: number, wireType: WireType.Fixed32 | WireType.Fixed64, width: 4 | 8): Field<Uint8Array> => ({
+const fixed = (number: number, wireType: WireType, width: 4 | 8): Field<Uint8Array> => ({
   number,
   decode(payloads) {
     const joined = concat([...payloads(wireType), ...payloads(WireType.Bytes)]);
