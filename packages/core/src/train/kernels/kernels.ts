@@ -60,7 +60,6 @@ let compiled: WebAssembly.Module | undefined;
 export function wasmKernels(memory: WebAssembly.Memory): Kernels {
   compiled ??= new WebAssembly.Module(Buffer.from(KERNELS_BASE64, 'base64'));
   const instance = new WebAssembly.Instance(compiled, { env: { memory } });
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the types of compiled code end here; a test calls each
   const wasm = instance.exports as unknown as KernelExports;
   return {
     adamw: (at, count, s) =>

@@ -1,0 +1,3 @@
+export * from './capabilities';
+export { ortRuntime } from './ort';
+export * from './runtime';
