@@ -6,6 +6,7 @@ module.exports = {
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/'],
   moduleNameMapper: {
     '^@modelpress/(core|service|client|dan)$': '<rootDir>/packages/$1/src/index.ts',
+    '^@modelpress/examples$': '<rootDir>/examples/support-bot.ts',
     '^@modelpress/api$': '<rootDir>/apps/api/src/index.ts',
   },
   // Nest 12 and a few others ship ES modules only; Jest 30 on Node 20 needs them compiled.

@@ -1,0 +1,139 @@
+/** @file The nodes that replace a float product or look-up by its int8 form. */
+import { int } from '../graph/attribute';
+import { DTYPES, Graph, MICROSOFT_DOMAIN, Node, ONNX_DOMAIN, Value } from '../graph';
+import type { Attribute, DType, Model, Shape } from '../graph';
+import type { LinearSite, TableSite } from './sites';
+
+/**
+ * How a dynamically quantized product is written.
+ * `matmul-integer`: standard ONNX (DynamicQuantizeLinear, MatMulInteger, Cast, Mul, Add); products that read the same
+ * value share one quantization of it. ONNX Runtime fuses it when it loads the model.
+ * `dynamic-quantize-matmul`: one com.microsoft.DynamicQuantizeMatMul each, which quantizes its input itself.
+ */
+export const EMISSION_FORMS = ['matmul-integer', 'dynamic-quantize-matmul'] as const;
+export type EmissionForm = (typeof EMISSION_FORMS)[number];
+
+/** An int8 weight in the graph: values [in, out] (table: [rows, width]) and scales. */
+export interface Int8Weight {
+  readonly values: Value;
+  readonly scales: Value;
+}
+
+interface QuantizedActivation {
+  readonly values: Value;
+  readonly scale: Value;
+  readonly zeroPoint: Value;
+}
+
+/** Writes int8 nodes into a model, in front of the float nodes that they are to replace. */
+export class Int8Emitter {
+  private readonly graph: Graph;
+  private readonly activations = new Map<Value, QuantizedActivation>();
+
+  constructor(
+    private readonly model: Model,
+    private readonly form: EmissionForm,
+  ) {
+    this.graph = model.graph;
+  }
+
+  /** Value of y = scale * (x W) + bias in int8; `weight.scales` is [out] and includes the site's factor. */
+  linear(site: LinearSite, weight: Int8Weight): Value {
+    const bias = site.bias && this.graph.addInitializer(this.graph.uniqueName(`${site.weight.name}_bias`), site.bias);
+    return FORM_EMITTERS[this.form](this, site, weight, bias);
+  }
+
+  /** Value of a look-up: gathers int8 rows and their scales ([rows, 1]), and multiplies them. */
+  table(site: TableSite, weight: Int8Weight): Value {
+    const indices = site.node.input(1);
+    const shape = site.output.shape;
+    const rows = this.node(site.node, 'Gather', [weight.values, indices], ['int8', shape]);
+    const scaleShape = shape && [...shape.slice(0, -1), 1];
+    const scales = this.node(site.node, 'Gather', [weight.scales, indices], ['float32', scaleShape]);
+    const floats = this.node(site.node, 'Cast', [rows], ['float32', shape], TO_FLOAT);
+    return this.node(site.node, 'Mul', [floats, scales], ['float32', shape]);
+  }
+
+  /** An int8 matrix read through a Transpose, so that one stored copy serves a look-up and a product. */
+  transposed(before: Node, values: Value): Value {
+    const shape = [...(values.shape ?? [])].reverse();
+    return this.node(before, 'Transpose', [values], ['int8', shape]);
+  }
+
+  /** @internal One output node in front of `site`; returns its output. */
+  node(
+    before: Node,
+    opType: string,
+    inputs: readonly (Value | null)[],
+    type: readonly [DType, Shape | undefined],
+    attributes: ReadonlyMap<string, Attribute> = new Map(),
+    domain = ONNX_DOMAIN,
+  ): Value {
+    return this.nodes(before, opType, inputs, [type], attributes, domain)[0];
+  }
+
+  /** @internal The input of a product as uint8 with scale and zero point; made once per value. */
+  quantizedActivation(site: LinearSite): QuantizedActivation {
+    const input = site.node.input(0);
+    const known = this.activations.get(input);
+    if (known) return known;
+    const [values, scale, zeroPoint] = this.nodes(
+      site.node,
+      'DynamicQuantizeLinear',
+      [input],
+      [
+        ['uint8', input.shape],
+        ['float32', []],
+        ['uint8', []],
+      ],
+    );
+    const made = { values, scale, zeroPoint };
+    this.activations.set(input, made);
+    return made;
+  }
+
+  /** @internal Declares that the model uses ONNX Runtime's own ops. */
+  useMicrosoftDomain(): void {
+    this.model.opsets.set(MICROSOFT_DOMAIN, 1);
+  }
+
+  private nodes(
+    before: Node,
+    opType: string,
+    inputs: readonly (Value | null)[],
+    types: readonly (readonly [DType, Shape | undefined])[],
+    attributes: ReadonlyMap<string, Attribute> = new Map(),
+    domain = ONNX_DOMAIN,
+  ): Value[] {
+    const name = this.graph.uniqueName(`${before.name || before.output().name}_${opType}`);
+    const outputs = types.map(
+      ([dtype, shape], i) => new Value(i === 0 ? name : this.graph.uniqueName(`${name}.${i}`), { dtype, shape }),
+    );
+    this.graph.addNode(new Node(opType, domain, name, inputs, outputs, new Map(attributes)), before);
+    return outputs;
+  }
+}
+
+type FormEmitter = (emit: Int8Emitter, site: LinearSite, weight: Int8Weight, bias: Value | undefined) => Value;
+
+const FORM_EMITTERS: Record<EmissionForm, FormEmitter> = {
+  /** y = float(xq Wq) * (sx * sw) + b, with xq = DynamicQuantizeLinear(x). */
+  'matmul-integer': (emit, site, weight, bias) => {
+    const { node, output } = site;
+    const activation = emit.quantizedActivation(site);
+    const inputs = [activation.values, weight.values, activation.zeroPoint];
+    const product = emit.node(node, 'MatMulInteger', inputs, ['int32', output.shape]);
+    const floats = emit.node(node, 'Cast', [product], ['float32', output.shape], TO_FLOAT);
+    const scale = emit.node(node, 'Mul', [activation.scale, weight.scales], ['float32', weight.scales.shape]);
+    const scaled = emit.node(node, 'Mul', [floats, scale], ['float32', output.shape]);
+    return bias ? emit.node(node, 'Add', [scaled, bias], ['float32', output.shape]) : scaled;
+  },
+  'dynamic-quantize-matmul': (emit, site, weight, bias) => {
+    emit.useMicrosoftDomain();
+    const inputs = [site.node.input(0), weight.values, weight.scales, ...(bias ? [null, bias] : [])];
+    const type = ['float32', site.output.shape] as const;
+    return emit.node(site.node, 'DynamicQuantizeMatMul', inputs, type, new Map(), MICROSOFT_DOMAIN);
+  },
+};
+
+const TO_FLOAT: ReadonlyMap<string, Attribute> = new Map([['to', int(DTYPES.float32.onnx)]]);

@@ -1,0 +1,134 @@
+/** @file Replaces one float initializer by int8 for all of its readers. */
+import type { Graph, Node, Value } from '../graph';
+import { Tensor } from '../graph';
+import { quantizeSymmetric, transposeBytes } from './affine';
+import type { ChannelAxis, QuantizedMatrix } from './affine';
+import type { Int8Emitter } from './emit';
+import type { LinearSite, Site, TableSite } from './sites';
+
+export interface ReplacedWeight {
+  readonly bytesBefore: number;
+  /** Of everything stored instead, scales included, and of the float initializer if another node still reads it. */
+  readonly bytesAfter: number;
+  /** Frobenius norm of the rounding error over that of the weight. */
+  readonly relativeError: number;
+  /** Whether the initializer of the weight's name is now stored [out, in]. */
+  readonly transposed: boolean;
+}
+
+/**
+ * Quantizes the weight once for each channel axis that its readers need (nearly always one) and rewrites them.
+ * The int8 initializer takes the weight's name unless the float one is still read.
+ */
+export function replaceWeight(
+  graph: Graph,
+  emitter: Int8Emitter,
+  weight: Value,
+  readers: readonly Site[],
+): ReplacedWeight {
+  const { name } = weight;
+  const tensor = weight.constant as Tensor<'float32'>;
+  const copies = (['rows', 'columns'] as const)
+    .map((axis) => ({ axis, readers: readers.filter((site) => channelAxis(site) === axis) }))
+    .filter((copy) => copy.readers.length > 0)
+    .map((copy) => new Int8Copy(graph, emitter, name, tensor, copy.axis, copy.readers));
+  const floatRemains = graph.values.get(name) === weight;
+  if (!floatRemains) graph.renameValue(copies[0].values, name);
+  const bytesBefore = tensor.bytes.byteLength;
+  return {
+    bytesBefore,
+    bytesAfter: copies.reduce((sum, copy) => sum + copy.bytes, floatRemains ? bytesBefore : 0),
+    relativeError: Math.max(...copies.map((copy) => copy.relativeError)),
+    transposed: copies[0].transposed,
+  };
+}
+
+/** The axis of the stored initializer along which each output (or table row) has its own scale. */
+const channelAxis = (site: Site): ChannelAxis => (site.kind === 'table' || site.transposed ? 'rows' : 'columns');
+
+/** One quantization of a weight and the rewrite of the nodes that read it. */
+class Int8Copy {
+  readonly values: Value;
+  readonly relativeError: number;
+  /** Whether the values are stored [out, in]: only where a look-up shares them, which needs whole rows. */
+  readonly transposed: boolean;
+  bytes: number;
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly emitter: Int8Emitter,
+    private readonly name: string,
+    tensor: Tensor<'float32'>,
+    axis: ChannelAxis,
+    readers: readonly Site[],
+  ) {
+    const [rows, columns] = tensor.dims as [number, number];
+    const matrix = quantizeSymmetric(tensor.data, columns, axis, name);
+    const tables = readers.filter((site): site is TableSite => site.kind === 'table');
+    const products = readers.filter((site): site is LinearSite => site.kind === 'linear');
+    const turn = axis === 'rows' && tables.length === 0;
+    const [dims, bytes] = turn
+      ? [[columns, rows], transposeBytes(matrix.values, rows, columns)]
+      : [[rows, columns], matrix.values];
+    this.values = this.add('int8', Tensor.of('int8', dims, bytes));
+    this.relativeError = matrix.relativeError;
+    this.transposed = axis === 'rows' && !turn;
+    this.bytes = bytes.byteLength;
+    this.rewriteTables(tables, matrix);
+    this.rewriteProducts(products, matrix);
+  }
+
+  private rewriteTables(tables: readonly TableSite[], { scales }: QuantizedMatrix): void {
+    if (tables.length === 0) return;
+    const rowScales = this.addScales([scales.length, 1], scales);
+    for (const site of tables) {
+      substitute(this.graph, site.output, this.emitter.table(site, { values: this.values, scales: rowScales }));
+    }
+  }
+
+  private rewriteProducts(products: readonly LinearSite[], { scales }: QuantizedMatrix): void {
+    const byFactor = new Map<number, Value>();
+    for (const site of products) {
+      const known = byFactor.get(site.scale);
+      const factored =
+        known ??
+        this.addScales(
+          [scales.length],
+          scales.map((scale) => scale * site.scale),
+        );
+      byFactor.set(site.scale, factored);
+      const values = this.transposed ? this.emitter.transposed(site.node, this.values) : this.values;
+      substitute(this.graph, site.output, this.emitter.linear(site, { values, scales: factored }));
+    }
+  }
+
+  private addScales(dims: readonly number[], scales: Float32Array): Value {
+    this.bytes += scales.byteLength;
+    return this.add('scale', Tensor.float32(dims, scales));
+  }
+
+  private add(suffix: string, tensor: Tensor): Value {
+    return this.graph.addInitializer(this.graph.uniqueName(`${this.name}_${suffix}`), tensor);
+  }
+}
+
+/** Puts `made` in the place of `old`, name included, and removes what computed `old`. */
+function substitute(graph: Graph, old: Value, made: Value): void {
+  const { name } = old;
+  graph.replaceAllUses(old, made);
+  removeIfDead(graph, old.producer);
+  graph.renameValue(made, name);
+}
+
+/** Removes a node that nothing reads any more, then what only it had read, initializers included. */
+function removeIfDead(graph: Graph, node: Node | undefined): void {
+  if (!node || !node.outputs.every((output) => isUnread(graph, output))) return;
+  const inputs = new Set(node.inputs.filter((value) => value !== null));
+  graph.removeNode(node);
+  for (const input of inputs) {
+    if (input.producer) removeIfDead(graph, input.producer);
+    else if (input.constant && isUnread(graph, input)) graph.removeValue(input);
+  }
+}
+
+const isUnread = (graph: Graph, value: Value): boolean => value.uses.size === 0 && !graph.outputs.includes(value);
