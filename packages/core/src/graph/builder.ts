@@ -79,7 +79,7 @@ export class GraphBuilder {
     attributes: Readonly<Record<string, AttributeInput>> = {},
     hint: string = opType,
   ): Value {
-    return this.ops(opType, inputs, attributes, 1, hint)[0]!;
+    return this.ops(opType, inputs, attributes, 1, hint)[0];
   }
 
   /** Adds a node with `outputCount` outputs. */

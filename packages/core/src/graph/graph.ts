@@ -51,6 +51,7 @@ export class Value {
 /** One operator application. Inputs may be `null` where ONNX allows an omitted optional input. */
 export class Node {
   readonly inputs: (Value | null)[];
+  private readonly slots: Use[] = [];
 
   constructor(
     readonly opType: string,
@@ -93,6 +94,22 @@ export class Node {
     return attribute.value;
   }
 
+  /** The one Use object that stands for input slot `index`. */
+  slot(index: number): Use {
+    return (this.slots[index] ??= { node: this, index });
+  }
+
+  /** Control-flow bodies among the attributes. */
+  get bodies(): Graph[] {
+    return [...this.attributes.values()].flatMap((attribute) => (attribute.type === 'graph' ? attribute.value : []));
+  }
+
+  /** Values that the node reads, including those that its bodies read from the graph around them. */
+  get reads(): Value[] {
+    const direct = this.inputs.filter((value) => value !== null);
+    return [...direct, ...this.bodies.flatMap((body) => body.nodes.flatMap((node) => node.reads))];
+  }
+
   /** For error details. */
   get location(): { node: string; op: string } {
     return { node: this.name, op: this.opType };
@@ -110,7 +127,7 @@ export class Node {
 export class Graph {
   readonly inputs: Value[] = [];
   readonly outputs: Value[] = [];
-  private readonly nodeList: Node[] = [];
+  private nodeList: Node[] = [];
   private readonly valuesByName = new Map<string, Value>();
   private nameCounter = 0;
 
@@ -173,7 +190,7 @@ export class Graph {
       if (this.valuesByName.get(output.name) !== output) this.addValue(output);
       output.producer = node;
     }
-    node.inputs.forEach((value, index) => value?.uses.add({ node, index }));
+    node.inputs.forEach((value, index) => value?.uses.add(node.slot(index)));
     if (before) this.nodeList.splice(this.nodeList.indexOf(before), 0, node);
     else this.nodeList.push(node);
     return node;
@@ -181,15 +198,29 @@ export class Graph {
 
   /** Removes a node; its outputs must be unused. */
   removeNode(node: Node): void {
-    for (const output of node.outputs) {
-      if (output.uses.size > 0 || this.outputs.includes(output)) {
-        throw invalid('graph.value-in-use', `Output "${output.name}" of ${node} is still used.`, node.location);
+    this.removeNodes([node]);
+  }
+
+  /** Removes nodes whose outputs nothing else reads, in one sweep over the graph. */
+  removeNodes(nodes: Iterable<Node>): void {
+    const removed = new Set(nodes);
+    for (const node of removed) this.detach(node);
+    for (const node of removed) {
+      for (const output of node.outputs) {
+        if (output.uses.size > 0 || this.outputs.includes(output)) {
+          throw invalid('graph.value-in-use', `Output "${output.name}" of ${node} is still used.`, node.location);
+        }
+        this.valuesByName.delete(output.name);
+        output.producer = undefined;
       }
-      this.valuesByName.delete(output.name);
-      output.producer = undefined;
     }
+    this.nodeList = this.nodeList.filter((node) => !removed.has(node));
+  }
+
+  /** Lets a node and its bodies read nothing any more. */
+  private detach(node: Node): void {
     node.inputs.forEach((_, index) => this.setInput(node, index, null));
-    this.nodeList.splice(this.nodeList.indexOf(node), 1);
+    for (const body of node.bodies) for (const inner of body.nodes) this.detach(inner);
   }
 
   /** Removes an initializer or input that nothing reads. */
@@ -213,10 +244,10 @@ export class Graph {
 
   /** Points one input slot at another value. */
   setInput(node: Node, index: number, value: Value | null): void {
-    const old = node.inputs[index];
-    if (old) for (const use of old.uses) if (use.node === node && use.index === index) old.uses.delete(use);
+    const slot = node.slot(index);
+    node.inputs[index]?.uses.delete(slot);
     node.inputs[index] = value;
-    value?.uses.add({ node, index });
+    value?.uses.add(slot);
   }
 
   /** Makes every reader of `from`, graph outputs included, read `to` instead. */
@@ -227,29 +258,33 @@ export class Graph {
     });
   }
 
-  /** Orders nodes so that producers precede consumers, keeping the present order where it can; throws on a cycle. */
+  /**
+   * Orders nodes so that producers precede consumers. A node moves only if one that it needs stands behind it, so a
+   * sorted list stays as it is. @throws ModelpressError `graph.cycle`
+   */
   sort(): void {
-    const pending = new Map<Node, number>();
-    for (const node of this.nodeList) {
-      pending.set(node, node.inputs.filter((value) => value?.producer).length);
-    }
-    const ready = this.nodeList.filter((node) => pending.get(node) === 0);
-    const sorted: Node[] = [];
-    for (let next = ready.shift(); next; next = ready.shift()) {
-      sorted.push(next);
-      for (const output of next.outputs) {
-        for (const { node } of output.uses) {
-          const left = (pending.get(node) ?? 0) - 1;
-          pending.set(node, left);
-          if (left === 0) ready.push(node);
+    const own = new Set(this.nodeList);
+    const open = new Set<Node>(); // nodes on the path from a root to the top of the stack
+    const sorted = new Set<Node>();
+    for (const root of this.nodeList) {
+      const stack = [root];
+      while (stack.length > 0) {
+        const node = stack[stack.length - 1];
+        const missing = node.reads.flatMap(({ producer }) =>
+          producer && own.has(producer) && !sorted.has(producer) ? producer : [],
+        );
+        if (missing.length === 0) {
+          sorted.add(node);
+          stack.pop();
+          continue;
         }
+        open.add(node);
+        const again = missing.find((producer) => open.has(producer));
+        if (again) throw invalid('graph.cycle', `The graph has a cycle through ${again}.`, again.location);
+        stack.push(...missing.reverse());
       }
     }
-    if (sorted.length < this.nodeList.length) {
-      const stuck = this.nodeList.find((node) => (pending.get(node) ?? 0) > 0);
-      throw invalid('graph.cycle', `The graph has a cycle through ${stuck}.`, stuck?.location);
-    }
-    this.nodeList.splice(0, this.nodeList.length, ...sorted);
+    this.nodeList = [...sorted];
   }
 }
 

@@ -1,6 +1,6 @@
 import { invalid } from '../errors';
 import { byteLength, DTYPES } from './dtype';
-import type { DType, TypedArray, TypedArrayOf } from './dtype';
+import type { DType, TypedArrayOf } from './dtype';
 import { formatShape, sizeOf } from './shape';
 
 /**
@@ -56,16 +56,17 @@ export class Tensor<D extends DType = DType> {
     const { array } = DTYPES[this.dtype];
     const aligned = this.bytes.byteOffset % array.BYTES_PER_ELEMENT === 0 ? this.bytes : new Uint8Array(this.bytes);
     const length = aligned.byteLength / array.BYTES_PER_ELEMENT;
-    return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, length) as TypedArrayOf<D>;
+    return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, length);
   }
 
   is<E extends DType>(dtype: E): this is Tensor<E> {
-    return (this.dtype as DType) === dtype;
+    const own: DType = this.dtype;
+    return own === dtype;
   }
 
   /** The elements as plain numbers; for shape arithmetic and other small integer tensors. */
   toNumbers(): number[] {
-    return Array.from(this.data as TypedArray as ArrayLike<number | bigint>, Number);
+    return Array.from(this.data as ArrayLike<number | bigint>, Number);
   }
 
   /** The same bytes under other dimensions. */
