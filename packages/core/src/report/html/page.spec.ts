@@ -1,0 +1,145 @@
+import * as fc from 'fast-check';
+import { buildReport } from '../build';
+import type { ReportSection } from '../measurement';
+import { REPORT, REPORT_INPUT } from '../testing';
+import { thin } from './curve';
+import { escapeHtml, html } from './markup';
+import { renderReport } from './page';
+import { linearScale, niceTicks, tightScale } from './scale';
+
+const withSection = (section: ReportSection): string => {
+  const [first, ...rest] = REPORT_INPUT.stages;
+  if (first === undefined) throw new Error('the example has stages');
+  return renderReport(buildReport({ ...REPORT_INPUT, stages: [{ ...first, sections: [section] }, ...rest] }));
+};
+
+describe('renderReport', () => {
+  const page = renderReport(REPORT);
+
+  it('refers to nothing outside and runs nothing', () => {
+    expect(page).not.toMatch(/(src|href)=["'](?!#)|url\(|@import|<script|\son\w+=/i);
+  });
+
+  it('opens and closes every element', () => {
+    const open: string[] = [];
+    const mismatches: string[] = [];
+    for (const [, slash, name, rest] of page.matchAll(/<(\/?)([a-z][a-z0-9]*)\b([^>]*)>/gi)) {
+      if (name === undefined || (rest ?? '').endsWith('/') || /^(meta|line|circle|path)$/.test(name)) continue;
+      if (slash === '') open.push(name);
+      else if (open.pop() !== name) mismatches.push(name);
+    }
+    expect([open, mismatches]).toEqual([[], []]);
+  });
+
+  it('says the figures, goals, warnings and the machine', () => {
+    for (const text of [
+      '6.05×',
+      '2.48×',
+      '92.62 %',
+      'All 3 goals are met.',
+      '✓ met',
+      'AMD EPYC 9B14',
+      'avx512_vnni',
+      'support-intents',
+    ])
+      expect(page).toContain(text);
+    expect(page).toContain('&lt;W_Q at 100 %&gt;');
+  });
+
+  it('says plainly that a goal is missed and that a job failed', () => {
+    const missed = buildReport({
+      ...REPORT_INPUT,
+      recipe: { ...REPORT_INPUT.recipe, goals: { minSpeedup: 3, maxBytes: 1e9 } },
+    });
+    expect(renderReport(missed)).toContain('1 of 2 goals are missed.');
+    const failed = buildReport({ ...REPORT_INPUT, job: { ...REPORT_INPUT.job, state: 'failed' } });
+    expect(renderReport(failed)).toContain('This job is failed');
+  });
+
+  it('escapes whatever a stage or a user wrote', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const name = `<img src=x onerror=alert(1)>${text}"'`;
+        const page = withSection({ kind: 'table', title: name, columns: [name], rows: [[name]] });
+        expect(page).not.toContain('<img');
+      }),
+      { numRuns: 20 },
+    );
+    expect(html`<a title="${`"><script>`}">${[html`<b>`, '<i>']}</a>`.text).toBe(
+      '<a title="&quot;&gt;&lt;script&gt;"><b>&lt;i&gt;</a>',
+    );
+    expect(escapeHtml(`&<>"'`)).toBe('&amp;&lt;&gt;&quot;&#39;');
+  });
+
+  it('draws curves of no, one, equal and very many points', () => {
+    const curve = (points: [number, number][]): string =>
+      withSection({ kind: 'curve', title: 'c', x: 'step', y: 'loss', series: [{ name: 's', points }], marks: [] });
+    expect(curve([])).toContain('No points were recorded.');
+    for (const points of [
+      [[3, 5]],
+      [
+        [1, 2],
+        [2, 2],
+      ],
+      Array.from({ length: 50_000 }, (_, i) => [i, Math.sin(i)]),
+    ] as [number, number][][]) {
+      const page = curve(points);
+      expect(page).toMatch(/<path class="line s0"\s+d="M[\d. L-]+"/);
+      expect(page).not.toMatch(/NaN|Infinity/);
+      expect(page.length).toBeLessThan(120_000);
+    }
+  });
+
+  it('shows a heat map without values', () => {
+    const page = withSection({
+      kind: 'heatmap',
+      title: 'h',
+      rows: ['a'],
+      columns: ['b'],
+      values: [[null]],
+      unit: 'ms',
+    });
+    expect(page).not.toMatch(/NaN|Infinity/);
+  });
+});
+
+describe('scales', () => {
+  const value = fc.double({ min: -1e9, max: 1e9, noNaN: true });
+
+  it('covers the data with round, even, rising ticks', () => {
+    expect(niceTicks(0, 0.93, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
+    expect(niceTicks(0.805, 0.96, 5)).toEqual([0.8, 0.85, 0.9, 0.95, 1]);
+    fc.assert(
+      fc.property(value, value, fc.integer({ min: 2, max: 10 }), (a, b, count) => {
+        const [low, high] = [Math.min(a, b), Math.max(a, b)];
+        const ticks = niceTicks(low, high, count);
+        const slack = 1e-6 * Math.max(1, Math.abs(low), Math.abs(high));
+        expect(ticks[0]).toBeLessThanOrEqual(low + slack);
+        expect(ticks.at(-1)).toBeGreaterThanOrEqual(high - slack);
+        expect(ticks.length).toBeLessThanOrEqual(count + 3);
+        expect(ticks.slice(1).every((tick, i) => tick > (ticks[i] ?? Infinity))).toBe(true);
+      }),
+    );
+  });
+
+  it('puts the ends at the ends', () => {
+    const y = linearScale(0, 10, 100, 0, 5);
+    expect([y.at(0), y.at(10)]).toEqual([100, 0]);
+    const x = tightScale(3, 17, 50, 250, 5);
+    expect([x.at(3), x.at(17)]).toEqual([50, 250]);
+    expect(x.ticks).toEqual([5, 10, 15]);
+  });
+
+  it('thins curves but keeps their extremes', () => {
+    const points = fc.array(fc.tuple(fc.nat(), value), { minLength: 1, maxLength: 500 });
+    fc.assert(
+      fc.property(points, fc.integer({ min: 4, max: 60 }), (all, limit) => {
+        const kept = thin(all, limit);
+        expect(kept.length).toBeLessThanOrEqual(limit + 1);
+        const ys = (list: readonly (readonly [number, number])[]): number[] => list.map(([, y]) => y);
+        expect(Math.max(...ys(kept))).toBe(Math.max(...ys(all)));
+        expect(Math.min(...ys(kept))).toBe(Math.min(...ys(all)));
+      }),
+    );
+  });
+});
