@@ -290,7 +290,10 @@ export interface Waiting {
 
 export interface Runs {
   get(projectId: string, runId: string): Promise<RunDetail>;
-  list(projectId: string, filter?: PageRequest & { readonly state?: State; readonly type?: string }): Promise<Page<RunView>>;
+  list(
+    projectId: string,
+    filter?: PageRequest & { readonly state?: State; readonly type?: string },
+  ): Promise<Page<RunView>>;
   /** Points of the curves streamed by the run's latest attempt, thinned to at most `limit` (default 2000) per curve. */
   metrics(
     projectId: string,
@@ -433,7 +436,9 @@ export interface Idempotency {
 
 export interface Readiness {
   readonly ready: boolean;
-  readonly checks: Readonly<Record<'database' | 'queue' | 'objects', { readonly ok: boolean; readonly message: string }>>;
+  readonly checks: Readonly<
+    Record<'database' | 'queue' | 'objects', { readonly ok: boolean; readonly message: string }>
+  >;
 }
 
 /** Everything an API process needs. Made by `openService`. */
@@ -459,4 +464,3 @@ export interface Service {
   scratch(): Promise<{ readonly path: string; remove(): Promise<void> }>;
   close(): Promise<void>;
 }
-

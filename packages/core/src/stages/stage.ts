@@ -90,10 +90,14 @@ export interface StageDefinition<Config = unknown> {
     /** Also gets the job's original model and is measured against it. */
     readonly baseline?: boolean;
     readonly datasets: readonly DatasetRole[];
+    /** Also given, and part of the stage run's key, where the job has them. */
+    readonly optionalDatasets?: readonly DatasetRole[];
   };
   /** Whether the stage's result has a model that the next stage reads. */
   readonly makesModel: boolean;
   check?(config: Config, preview: StagePreview): readonly Issue[];
   estimate?(config: Config, preview: StagePreview): Estimate;
+  /** Which workers of the queue may take it; default cpu. */
+  lane?(config: Config): 'cpu' | 'gpu';
   run(config: Config, context: StageContext): Promise<StageResult>;
 }

@@ -1,5 +1,5 @@
 /** @file Column kinds shared by the entities, each with the one conversion that it needs. */
-import type { EntitySchemaColumnForeignKeyOptions, EntitySchemaColumnOptions } from 'typeorm';
+import type { EntitySchemaColumnOptions } from 'typeorm';
 import { ModelpressError } from '@modelpress/core';
 
 interface Extra {
@@ -62,4 +62,6 @@ export const oneOf = (table: string, column: string, words: readonly string[]) =
 export const references = (
   target: string,
   onDelete: 'CASCADE' | 'RESTRICT' | 'SET NULL' = 'CASCADE',
-): { readonly foreignKey: EntitySchemaColumnForeignKeyOptions } => ({ foreignKey: { target, onDelete } });
+): { readonly foreignKey: NonNullable<EntitySchemaColumnOptions['foreignKey']> } => ({
+  foreignKey: { target, onDelete },
+});

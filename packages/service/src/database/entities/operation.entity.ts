@@ -52,8 +52,19 @@ export type OutboxMessage =
       readonly priority: number;
       readonly delayMs: number;
     }
-  | { readonly kind: 'withdraw'; readonly queue: QueueName; readonly lane: Lane; readonly runId: string; readonly dispatch: number }
-  | { readonly kind: 'webhook'; readonly url: string; readonly projectId: string; readonly body: Record<string, unknown> };
+  | {
+      readonly kind: 'withdraw';
+      readonly queue: QueueName;
+      readonly lane: Lane;
+      readonly runId: string;
+      readonly dispatch: number;
+    }
+  | {
+      readonly kind: 'webhook';
+      readonly url: string;
+      readonly projectId: string;
+      readonly body: Record<string, unknown>;
+    };
 
 export interface OutboxRow {
   id: number;
