@@ -6,6 +6,7 @@ import type { DType } from './dtype';
 import type { Shape } from './shape';
 import { Tensor } from './tensor';
 import { inferNode } from '../ops/infer';
+import { MICROSOFT_OPS } from '../ops';
 import type { OpName } from '../ops';
 
 /** Attribute values as they are convenient to write; an array of integers becomes `ints`. Floats need `float(x)`. */
@@ -22,7 +23,7 @@ const toAttribute = (value: AttributeInput): Attribute => {
  * shape and names the node. Names of nodes and values start with the current `scope`.
  */
 export class GraphBuilder {
-  private readonly scalars = new Map<string, Value>();
+  private readonly shared = new Map<string, Value>();
   private prefix = '';
 
   constructor(readonly model: Model) {}
@@ -56,20 +57,29 @@ export class GraphBuilder {
     return this.graph.addInitializer(this.graph.uniqueName(this.prefix + hint), tensor);
   }
 
-  /** A rank-0 constant; equal scalars are shared. */
-  scalar(value: number, dtype: 'float32' | 'int64' | 'int32' = 'float32'): Value {
-    const key = `${dtype}:${value}`;
-    let found = this.scalars.get(key);
+  /** A constant that is made once per `key`, which says what it is. */
+  private sharedConstant(key: string, make: () => Tensor): Value {
+    let found = this.shared.get(key);
     if (!found) {
-      found = this.graph.addInitializer(this.graph.uniqueName(`scalar.${value}`), Tensor.scalar(value, dtype));
-      this.scalars.set(key, found);
+      found = this.graph.addInitializer(this.graph.uniqueName(key), make());
+      this.shared.set(key, found);
     }
     return found;
   }
 
-  /** A 1-d int64 constant, as Reshape, Slice and the reductions take. */
-  int64s(values: readonly number[], hint = 'ints'): Value {
-    return this.constant(Tensor.int64([values.length], values), hint);
+  /** A rank-0 constant; equal scalars are shared. */
+  scalar(value: number, dtype: 'float32' | 'int64' | 'int32' = 'float32'): Value {
+    return this.sharedConstant(`${dtype}.${value}`, () => Tensor.scalar(value, dtype));
+  }
+
+  /** A 1-d int64 constant, as Reshape, Slice and the reductions take; equal ones are shared. */
+  int64s(values: readonly number[]): Value {
+    return this.sharedConstant(`int64s.${values.join('_')}`, () => Tensor.int64([values.length], values));
+  }
+
+  /** A vector of ones, shared: the left factor of a sum over rows. */
+  ones(length: number): Value {
+    return this.sharedConstant(`ones.${length}`, () => Tensor.float32([length], new Float32Array(length).fill(1)));
   }
 
   /** Adds a node with one output and returns it. */
@@ -96,11 +106,22 @@ export class GraphBuilder {
       (_, i) => new Value(i === 0 ? name : this.graph.uniqueName(`${name}.${i}`)),
     );
     const entries = Object.entries(attributes).map(([key, value]) => [key, toAttribute(value)] as const);
-    const domain = MICROSOFT_OPS.has(opType) ? MICROSOFT_DOMAIN : ONNX_DOMAIN;
+    const domain = Object.hasOwn(MICROSOFT_OPS, opType) ? MICROSOFT_DOMAIN : ONNX_DOMAIN;
     const node = this.graph.addNode(new Node(opType, domain, name, inputs, outputs, new Map(entries)));
     inferNode(node, this.model.opset);
     if (domain === MICROSOFT_DOMAIN) this.model.opsets.set(MICROSOFT_DOMAIN, 1);
     return outputs;
+  }
+
+  /** Makes sure that a node has its first `count` outputs, adding optional ones it left out; returns them. */
+  extendOutputs(node: Node, count: number): readonly Value[] {
+    for (let index = 0; index < count; index++) {
+      if (node.outputs[index]?.name) continue;
+      node.outputs[index] = this.graph.addValue(new Value(this.graph.uniqueName(`${node.name}.${index}`)));
+      node.outputs[index].producer = node;
+    }
+    inferNode(node, this.model.opset);
+    return node.outputs.slice(0, count);
   }
 
   /** Declares a graph output under the given name. */
@@ -110,6 +131,3 @@ export class GraphBuilder {
     return value;
   }
 }
-
-/** Ops of ONNX Runtime's own domain that the builder may emit. */
-const MICROSOFT_OPS: ReadonlySet<OpName> = new Set<OpName>(['FusedMatMul']);

@@ -51,6 +51,7 @@ export class Value {
 /** One operator application. Inputs may be `null` where ONNX allows an omitted optional input. */
 export class Node {
   readonly inputs: (Value | null)[];
+  readonly outputs: Value[];
   private readonly slots: Use[] = [];
 
   constructor(
@@ -58,10 +59,11 @@ export class Node {
     readonly domain: string,
     public name: string,
     inputs: readonly (Value | null)[],
-    readonly outputs: readonly Value[],
+    outputs: readonly Value[],
     readonly attributes: Map<string, Attribute> = new Map(),
   ) {
     this.inputs = [...inputs];
+    this.outputs = [...outputs];
   }
 
   /** Input `index`; an error that names this node if it is absent. */

@@ -13,11 +13,11 @@ export interface InferContext {
   readonly node: Node;
   readonly opset: number;
   /** Type of input `index`; throws an error that names the node when the input is absent or its type unknown. */
-  type(index: number): ValueType;
+  readonly type: (index: number) => ValueType;
   /** Shape of input `index`; throws when the rank is unknown. */
-  shape(index: number): Shape;
+  readonly shape: (index: number) => Shape;
   /** The data of input `index` if it is known now (an initializer or a folded constant). */
-  constant(index: number): Tensor | undefined;
+  readonly constant: (index: number) => Tensor | undefined;
 }
 
 /** Asked for the gradients of a node's inputs, given those of its outputs. */
@@ -26,7 +26,7 @@ export interface GradContext {
   /** Appends backward nodes; infers the type of everything it adds. */
   readonly build: GraphBuilder;
   /** Whether anything wants the gradient of input `index`: rules skip the work otherwise. */
-  wants(index: number): boolean;
+  readonly wants: (index: number) => boolean;
   /** dLoss/dOutput; null when nothing depends on that output. Output 0 is never null when a rule is called. */
   readonly outputGrads: readonly (Value | null)[];
 }

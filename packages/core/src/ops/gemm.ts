@@ -1,0 +1,53 @@
+import { formatShape } from '../graph';
+import type { Value } from '../graph';
+import type { GraphBuilder } from '../graph/builder';
+import { commonDtype } from './binary';
+import { unbroadcast } from './gradient';
+import { matmulFlops, swapLast } from './matmul';
+import type { OpRule } from './rule';
+import { broadcast, dimsClash, shapeError } from './shapes';
+
+/** op(a) op(b) alpha, as a Gemm without its third input. */
+function gemm(build: GraphBuilder, a: Value, b: Value, transA: boolean, transB: boolean, alpha: number): Value {
+  return build.op('Gemm', [a, b], {
+    ...(transA ? { transA: 1 } : {}),
+    ...(transB ? { transB: 1 } : {}),
+    ...(alpha === 1 ? {} : { alpha: { type: 'float', value: alpha } as const }),
+  });
+}
+
+/** Y = alpha op(A) op(B) + beta C, where op transposes if told and C broadcasts to Y. */
+export const Gemm: OpRule = {
+  infer: (context) => {
+    const { node } = context;
+    const a = node.attribute('transA', 'int', 0) === 1 ? swapLast(context.shape(0)) : context.shape(0);
+    const b = node.attribute('transB', 'int', 0) === 1 ? swapLast(context.shape(1)) : context.shape(1);
+    if (a.length !== 2 || b.length !== 2) throw shapeError(node, 'both factors must be matrices.');
+    if (dimsClash(a[1], b[0])) {
+      throw shapeError(node, `cannot multiply ${formatShape(a)} by ${formatShape(b)}: inner dimensions differ.`);
+    }
+    const shape = [a[0], b[1]];
+    const hasBias = Boolean(node.inputs[2]);
+    if (hasBias) broadcast(node, shape, context.shape(2));
+    return [{ dtype: commonDtype(context, hasBias ? [0, 1, 2] : [0, 1]), shape }];
+  },
+  /** As FusedMatMul; dC = beta G summed to C's shape. */
+  grad: ({ build, node, outputGrads, wants }) => {
+    const g = outputGrads[0]!;
+    const [a, b] = [node.input(0), node.input(1)];
+    const transA = node.attribute('transA', 'int', 0) === 1;
+    const transB = node.attribute('transB', 'int', 0) === 1;
+    const alpha = node.attribute('alpha', 'float', 1);
+    const beta = node.attribute('beta', 'float', 1);
+    const gradA = (): Value =>
+      transA ? gemm(build, b, g, transB, true, alpha) : gemm(build, g, b, false, !transB, alpha);
+    const gradB = (): Value =>
+      transB ? gemm(build, g, a, true, transA, alpha) : gemm(build, a, g, !transA, false, alpha);
+    const gradC = (): Value => {
+      const sum = unbroadcast(build, g, node.input(2));
+      return beta === 1 ? sum : build.op('Mul', [sum, build.scalar(beta)]);
+    };
+    return [wants(0) ? gradA() : null, wants(1) ? gradB() : null, wants(2) ? gradC() : null];
+  },
+  flops: matmulFlops,
+};

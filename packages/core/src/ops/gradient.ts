@@ -1,0 +1,82 @@
+/** @file What gradient rules share: undoing broadcasts, and reductions in the form that runs fastest. */
+import { sameShape, sizeOf } from '../graph';
+import type { Value } from '../graph';
+import type { GraphBuilder } from '../graph/builder';
+import { staticShape } from './shapes';
+
+/** `value` under other static dimensions; no node when they are equal already. */
+export function reshape(build: GraphBuilder, value: Value, dims: readonly number[]): Value {
+  if (value.shape && sameShape(value.shape, dims)) return value;
+  return build.op('Reshape', [value, build.int64s(dims)]);
+}
+
+/** Sums over `axes`, keeping them as 1. */
+export const reduceSum = (build: GraphBuilder, value: Value, axes: readonly number[]): Value =>
+  build.op('ReduceSum', [value, build.int64s(axes)], { keepdims: 1 });
+
+/** `[rows, cols]` with the last dimension kept and all others flattened. */
+export function flattenRows(build: GraphBuilder, value: Value): Value {
+  const dims = staticShape(value);
+  const columns = dims.at(-1) ?? 1;
+  return reshape(build, value, [columns === 0 ? 0 : sizeOf(dims) / columns, columns]);
+}
+
+/**
+ * Sums the rows of `value` (all dimensions but the last) as `ones x value`: a matrix product is 2-3 times faster in
+ * ONNX Runtime than ReduceSum over the leading axis.
+ * @returns a value of shape [columns]
+ */
+export function sumRows(build: GraphBuilder, value: Value): Value {
+  const flat = flattenRows(build, value);
+  const [rows] = staticShape(flat);
+  return build.op('MatMul', [build.ones(rows), flat]);
+}
+
+/** Zeros of static dimensions, as a graph value that takes no space in the file. */
+export const zeros = (build: GraphBuilder, dims: readonly number[]): Value =>
+  build.op('Expand', [build.scalar(0), build.int64s(dims)], {}, 'zeros');
+
+/**
+ * Undoes broadcasting: sums `gradient` over the dimensions along which `target` was repeated, so that the result has
+ * the target's shape.
+ */
+export function unbroadcast(build: GraphBuilder, gradient: Value, target: Value): Value {
+  const from = staticShape(gradient);
+  const to = staticShape(target);
+  if (sameShape(from, to)) return gradient;
+  const padded = [...Array<number>(from.length - to.length).fill(1), ...to];
+  const axes = from.flatMap((dim, axis) => (dim !== padded[axis] ? [axis] : []));
+  // A bias: everything but the last dimension is summed.
+  const kept = padded.filter((dim) => dim !== 1);
+  const sumsRows = kept.length === 1 && padded.at(-1) === kept[0] && from.at(-1) === kept[0];
+  const summed = sumsRows ? sumRows(build, gradient) : axes.length > 0 ? reduceSum(build, gradient, axes) : gradient;
+  return reshape(build, summed, to);
+}
+
+/**
+ * The transpose of Gather: adds the slices of `updates` along `axis` into zeros of `length` at `indices`.
+ * @param updates Shape [...outer, ...indices, ...inner], where `axis` is the number of outer dimensions.
+ * @returns shape [...outer, length, ...inner]
+ */
+export function scatterAlongAxis(
+  build: GraphBuilder,
+  updates: Value,
+  axis: number,
+  indices: Value,
+  length: number,
+): Value {
+  const dims = staticShape(updates);
+  const indexRank = staticShape(indices).length;
+  const outer = dims.slice(0, axis);
+  const inner = dims.slice(axis + indexRank);
+  const count = sizeOf(dims.slice(axis, axis + indexRank));
+  // ScatterND indexes leading dimensions, so the outer ones move behind the indexed one for the time being.
+  const flat = reshape(build, updates, [sizeOf(outer), count, ...inner]);
+  const swap = { perm: [1, 0, ...inner.map((_, i) => i + 2)] };
+  const rows = axis === 0 ? reshape(build, flat, [count, ...inner]) : build.op('Transpose', [flat], swap);
+  const table = [length, ...staticShape(rows).slice(1)];
+  const added = build.op('ScatterND', [zeros(build, table), reshape(build, indices, [count, 1]), rows], {
+    reduction: 'add',
+  });
+  return axis === 0 ? added : reshape(build, build.op('Transpose', [added], swap), [...outer, length, ...inner]);
+}
