@@ -14,6 +14,8 @@ export interface Encoding {
   readonly ids: number[];
   /** How many leading tokens have type 0; those after have type 1 (the second text of a pair). */
   readonly firstLength: number;
+  /** Whether the maximum length cost tokens. */
+  readonly truncated: boolean;
 }
 
 export interface EncodeOptions {
@@ -62,10 +64,11 @@ export class Tokenizer {
     const room = this.#room(maxLength, before.length + after.length);
     const ids = [...before];
     const limit = before.length + room;
-    this.#encoder.encode(text, ids, this.#keepEnd ? Infinity : limit);
-    if (ids.length > limit) ids.splice(this.#keepEnd ? before.length : limit, ids.length - limit);
+    this.#encoder.encode(text, ids, this.#keepEnd ? Infinity : limit + 1);
+    const truncated = ids.length > limit;
+    if (truncated) ids.splice(this.#keepEnd ? before.length : limit, ids.length - limit);
     ids.push(...after);
-    return { ids, firstLength: ids.length };
+    return { ids, firstLength: ids.length, truncated };
   }
 
   #encodePair(text: string, pair: string, maxLength: number, specialTokens: boolean): Encoding {
@@ -74,18 +77,19 @@ export class Tokenizer {
     const room = this.#room(maxLength, before.length + between.length + after.length);
     const first: number[] = [];
     const second: number[] = [];
-    const limit = this.#keepEnd ? Infinity : maxLength;
+    const limit = this.#keepEnd ? Infinity : maxLength + 1;
     this.#encoder.encode(text, first, limit);
     this.#encoder.encode(pair, second, limit);
     const [firstRoom, secondRoom] = truncatePair(first.length, second.length, room, maxLength);
+    const truncated = first.length + second.length > room;
     const ids = [...before];
     this.#append(ids, first, firstRoom);
     const firstEnd = ids.length;
     ids.push(...between);
     this.#append(ids, second, secondRoom);
     ids.push(...after);
-    if (firstOfBetween === undefined) return { ids, firstLength: ids.length };
-    return { ids, firstLength: firstEnd + (specialTokens ? firstOfBetween : 0) };
+    if (firstOfBetween === undefined) return { ids, firstLength: ids.length, truncated };
+    return { ids, firstLength: firstEnd + (specialTokens ? firstOfBetween : 0), truncated };
   }
 
   /** The text of ids. Special tokens are left out unless asked for. */

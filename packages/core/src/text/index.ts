@@ -1,0 +1,14 @@
+export { Batches, Epoch } from './batches';
+export type { Batch, BatchOptions } from './batches';
+export { DATASET_KINDS, datasetInfoSchema, SPLITS } from './dataset';
+export type { DatasetInfo, DatasetKind, Example, Split } from './dataset';
+export { DEFAULT_BUCKETS } from './length-buckets';
+export { readDatasetInfo, readSplit } from './read';
+export { TokenRows } from './token-rows';
+export { tokenizeSplit } from './tokenize';
+export type { TokenizedSplit, TokenizeOptions } from './tokenize';
+export type { TokenStatistics } from './tokenize-rows';
+export { loadTokenizer, Tokenizer } from './tokenizer';
+export type { EncodeOptions, Encoding, SpecialRole, TokenizerKind } from './tokenizer';
+export { readTokenizerSource, TOKENIZER_FILES } from './tokenizer-files';
+export { bertTokenizer, bytePairTokenizer, parseVocabTxt } from './tokenizer-vocabulary';
