@@ -37,7 +37,9 @@ export function openCheckpoint(dir: string): Checkpoint {
       { file: 'pytorch_model.bin' },
     );
   }
-  throw invalid('checkpoint.missing', `The folder has neither ${SINGLE_FILE} nor ${INDEX_FILE}.`, { file: SINGLE_FILE });
+  throw invalid('checkpoint.missing', `The folder has neither ${SINGLE_FILE} nor ${INDEX_FILE}.`, {
+    file: SINGLE_FILE,
+  });
 }
 
 /** Names of the shards of a sharded checkpoint, in the order of the index. */
@@ -46,7 +48,9 @@ export function shardNames(index: unknown): string[] {
   if (!parsed.success) throw indexError('it must have a "weight_map" from tensor names to file names');
   const names = [...new Set(Object.values(parsed.data.weight_map))];
   if (names.length > MAX_SHARDS) throw indexError(`it names ${names.length} files, more than ${MAX_SHARDS}`);
-  const strange = names.find((name) => name !== basename(name) || name.includes('\\') || !name.endsWith('.safetensors'));
+  const strange = names.find(
+    (name) => name !== basename(name) || name.includes('\\') || !name.endsWith('.safetensors'),
+  );
   if (strange !== undefined) throw indexError(`"${strange}" is not the name of a safetensors file beside it`);
   return names;
 }
@@ -82,7 +86,8 @@ function checkIndex(owners: ReadonlyMap<string, string>, shards: ReadonlyMap<str
   }
   for (const [name, shard] of shards) {
     for (const tensor of shard.tensors.keys()) {
-      if (owners.get(tensor) !== name) throw indexError(`"${name}" holds "${tensor}", which the index does not place there`);
+      if (owners.get(tensor) !== name)
+        throw indexError(`"${name}" holds "${tensor}", which the index does not place there`);
     }
   }
 }

@@ -5,7 +5,7 @@ import { unsupported } from '../errors';
 /** 2^(8-bit exponent) for a bfloat16 is float32's: its bits are the upper half of a float32. */
 function fromBfloat16(bits: Uint16Array): Float32Array {
   const out = new Uint32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) out[i] = bits[i]! << 16;
+  for (let i = 0; i < bits.length; i++) out[i] = bits[i] << 16;
   return new Float32Array(out.buffer);
 }
 
@@ -13,7 +13,7 @@ function fromBfloat16(bits: Uint16Array): Float32Array {
 function fromFloat16(bits: Uint16Array): Float32Array {
   const out = new Float32Array(bits.length);
   for (let i = 0; i < bits.length; i++) {
-    const half = bits[i]!;
+    const half = bits[i];
     const sign = half & 0x8000 ? -1 : 1;
     const exponent = (half >> 10) & 0x1f;
     const fraction = half & 0x3ff;

@@ -54,14 +54,24 @@ const metadataSchema = z.record(z.string(), z.string());
  */
 export function headerLength(prefix: Uint8Array, fileBytes: number, file: string): number {
   if (prefix.byteLength < 8) {
-    throw invalid('safetensors.too-short', `${file} has ${fileBytes} bytes; a safetensors file has at least 8.`, { file });
+    throw invalid('safetensors.too-short', `${file} has ${fileBytes} bytes; a safetensors file has at least 8.`, {
+      file,
+    });
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    throw limitExceeded('safetensors.header-length', `${file} states a header of ${length} bytes, more than ${MAX_HEADER_BYTES}.`, { file });
+    throw limitExceeded(
+      'safetensors.header-length',
+      `${file} states a header of ${length} bytes, more than ${MAX_HEADER_BYTES}.`,
+      { file },
+    );
   }
   if (length > BigInt(fileBytes - 8)) {
-    throw invalid('safetensors.header-length', `${file} states a header of ${length} bytes, but only ${fileBytes - 8} follow.`, { file });
+    throw invalid(
+      'safetensors.header-length',
+      `${file} states a header of ${length} bytes, but only ${fileBytes - 8} follow.`,
+      { file },
+    );
   }
   return Number(length);
 }
@@ -76,7 +86,9 @@ export function parseHeader(json: Uint8Array, dataBytes: number, file: string): 
   const { __metadata__: metadata, ...entries } = parseObject(json, file);
   const names = Object.keys(entries);
   if (names.length > MAX_TENSORS) {
-    throw limitExceeded('safetensors.count', `${file} lists ${names.length} tensors, more than ${MAX_TENSORS}.`, { file });
+    throw limitExceeded('safetensors.count', `${file} lists ${names.length} tensors, more than ${MAX_TENSORS}.`, {
+      file,
+    });
   }
   const tensors = new Map(names.map((name) => [name, parseEntry(name, entries[name], file)]));
   checkLayout(tensors, dataBytes, file);
@@ -104,12 +116,19 @@ function parseEntry(name: string, value: unknown, file: string): TensorEntry {
   const parsed = entrySchema.safeParse(value);
   if (!parsed.success) {
     const reason = parsed.error.issues[0]?.message ?? 'malformed';
-    throw invalid('safetensors.entry', `Tensor "${name}" of ${file} has a malformed entry: ${reason}.`, { file, tensor: name });
+    throw invalid('safetensors.entry', `Tensor "${name}" of ${file} has a malformed entry: ${reason}.`, {
+      file,
+      tensor: name,
+    });
   }
   const { dtype: code, shape, data_offsets: offsets } = parsed.data;
   const dtype = (SAFETENSORS_DTYPES as Readonly<Record<string, DType>>)[code];
   if (!Object.hasOwn(SAFETENSORS_DTYPES, code) || !dtype) {
-    throw unsupported('safetensors.dtype', `Tensor "${name}" of ${file} has element type ${code}, which modelpress does not read.`, { file, tensor: name });
+    throw unsupported(
+      'safetensors.dtype',
+      `Tensor "${name}" of ${file} has element type ${code}, which modelpress does not read.`,
+      { file, tensor: name },
+    );
   }
   const expected = bytesOf(dtype, shape);
   if (expected === undefined || offsets[1] - offsets[0] !== expected) {
@@ -139,7 +158,10 @@ function checkLayout(tensors: ReadonlyMap<string, TensorEntry>, dataBytes: numbe
   for (const [name, { begin, end }] of ordered) {
     if (begin !== position) {
       const what = begin < position ? 'overlaps the tensor before it' : `leaves a hole of ${begin - position} bytes`;
-      throw invalid('safetensors.offsets', `Tensor "${name}" of ${file} starts at ${begin} and ${what}.`, { file, tensor: name });
+      throw invalid('safetensors.offsets', `Tensor "${name}" of ${file} starts at ${begin} and ${what}.`, {
+        file,
+        tensor: name,
+      });
     }
     position = end;
   }

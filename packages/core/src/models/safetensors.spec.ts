@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describeWithShared, sharedPath } from '../../../../tools/shared-fixtures';
 import { ModelpressError } from '../errors';
 import { byteLength, sizeOf, Tensor } from '../graph';
@@ -19,7 +19,12 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const toWrite = (name: string, tensor: Tensor): TensorToWrite => ({ name, dtype: tensor.dtype, dims: tensor.dims, load: () => tensor });
+const toWrite = (name: string, tensor: Tensor): TensorToWrite => ({
+  name,
+  dtype: tensor.dtype,
+  dims: tensor.dims,
+  load: () => tensor,
+});
 
 /** A file from a header as text and its data. */
 function writeRaw(header: string | Uint8Array, data: Uint8Array, statedLength?: bigint): void {
@@ -38,6 +43,12 @@ const codeOf = (action: () => unknown): string => {
   }
   return 'no error';
 };
+
+function readEverything(): void {
+  const file = SafetensorsFile.open(path);
+  for (const name of file.tensors.keys()) file.read(name);
+  file.close();
+}
 
 describe('safetensors', () => {
   const tensors = fc.array(
@@ -79,18 +90,17 @@ describe('safetensors', () => {
     writeSafetensors(path, [toWrite('a', Tensor.float32([3], [1, 2, 3])), toWrite('b', Tensor.int64([1], [7]))]);
     const good = readFileSync(path);
     fc.assert(
-      fc.property(fc.nat(good.length - 1), fc.integer({ min: 0, max: 255 }), fc.nat(good.length), (at, byte, length) => {
-        const bad = Buffer.from(good);
-        bad[at] = byte;
-        writeFileSync(path, bad.subarray(0, length));
-        try {
-          const file = SafetensorsFile.open(path);
-          for (const name of file.tensors.keys()) file.read(name);
-          file.close();
-        } catch (error) {
-          expect(error).toBeInstanceOf(ModelpressError);
-        }
-      }),
+      fc.property(
+        fc.nat(good.length - 1),
+        fc.integer({ min: 0, max: 255 }),
+        fc.nat(good.length),
+        (at, byte, length) => {
+          const bad = Buffer.from(good);
+          bad[at] = byte;
+          writeFileSync(path, bad.subarray(0, length));
+          expect(codeOf(readEverything)).toMatch(/^(no error|safetensors\..*)$/);
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -115,8 +125,18 @@ describe('safetensors', () => {
     ['a hole', 'safetensors.offsets', `{${f32('a', 0, 4)},${f32('b', 8, 12)}}`, 12],
     ['data past the end', 'safetensors.total', `{${f32('a', 0, 8, [2])}}`, 4],
     ['bytes that no tensor owns', 'safetensors.total', `{${f32('a', 0, 4)}}`, 12],
-    ['an unknown element type', 'safetensors.dtype', '{"a":{"dtype":"constructor","shape":[],"data_offsets":[0,4]}}', 4],
-    ['a field that the format does not have', 'safetensors.entry', '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}}', 1],
+    [
+      'an unknown element type',
+      'safetensors.dtype',
+      '{"a":{"dtype":"constructor","shape":[],"data_offsets":[0,4]}}',
+      4,
+    ],
+    [
+      'a field that the format does not have',
+      'safetensors.entry',
+      '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}}',
+      1,
+    ],
     ['metadata that is not text', 'safetensors.metadata', '{"__metadata__":{"a":1}}', 0],
   ])('refuses %s (%s)', (_, code, header, dataBytes) => {
     writeRaw(header, new Uint8Array(dataBytes));
@@ -150,7 +170,15 @@ describe('safetensors', () => {
 
   it('converts half types exactly', () => {
     const half = Uint16Array.of(0x3c00, 0xc000, 0x0001, 0x7bff, 0x7c00, 0x8000, 0x3555);
-    expect(toFloat32(Tensor.of('float16', [7], half)).toNumbers()).toEqual([1, -2, 2 ** -24, 65504, Infinity, -0, 0x555 / 4096]);
+    expect(toFloat32(Tensor.of('float16', [7], half)).toNumbers()).toEqual([
+      1,
+      -2,
+      2 ** -24,
+      65504,
+      Infinity,
+      -0,
+      0x555 / 4096,
+    ]);
     const brain = Uint16Array.of(0x3f80, 0xc000, 0x7f80, 0x4049);
     expect(toFloat32(Tensor.of('bfloat16', [4], brain)).toNumbers()).toEqual([1, -2, Infinity, 3.140625]);
     expect(() => toFloat32(Tensor.int64([1], [1]))).toThrow(ModelpressError);
@@ -161,7 +189,12 @@ describeWithShared('safetensors of the reference implementation', () => {
   it.each(['bert', 'gpt2'])('writes %s byte for byte as it was read', (name) => {
     const source = sharedPath('fixtures', 'hf', name, 'model.safetensors');
     const file = SafetensorsFile.open(source);
-    const list = [...file.tensors].map(([tensor, { dtype, dims }]) => ({ name: tensor, dtype, dims, load: () => file.read(tensor) }));
+    const list = [...file.tensors].map(([tensor, { dtype, dims }]) => ({
+      name: tensor,
+      dtype,
+      dims,
+      load: () => file.read(tensor),
+    }));
     writeSafetensors(path, list, file.metadata);
     file.close();
     expect(Buffer.compare(readFileSync(path), readFileSync(source))).toBe(0);

@@ -42,7 +42,8 @@ export class SafetensorsFile {
   /** Reads one tensor into memory of its own (aligned, whatever its offset in the file). */
   read(name: string): Tensor {
     const entry = this.tensors.get(name);
-    if (!entry) throw invalid('safetensors.missing', `${this.file} has no tensor "${name}".`, { file: this.file, tensor: name });
+    if (!entry)
+      throw invalid('safetensors.missing', `${this.file} has no tensor "${name}".`, { file: this.file, tensor: name });
     const bytes = readExactly(this.descriptor, this.dataStart + entry.begin, entry.end - entry.begin, this.file);
     return new Tensor(entry.dtype, entry.dims, bytes);
   }
@@ -68,7 +69,7 @@ export interface TensorToWrite {
   readonly name: string;
   readonly dtype: DType;
   readonly dims: readonly number[];
-  load(): Tensor;
+  readonly load: () => Tensor;
 }
 
 const HEADER_NAMES = new Map<DType, string>(Object.entries(SAFETENSORS_DTYPES).map(([code, dtype]) => [dtype, code]));
@@ -103,7 +104,8 @@ function encodeHeader(tensors: readonly TensorToWrite[], metadata: Readonly<Reco
   let position = 0;
   const entries = tensors.map(({ name, dtype, dims }) => {
     const code = HEADER_NAMES.get(dtype);
-    if (!code) throw invalid('safetensors.dtype', `The safetensors format has no element type for ${dtype} ("${name}").`);
+    if (!code)
+      throw invalid('safetensors.dtype', `The safetensors format has no element type for ${dtype} ("${name}").`);
     const begin = position;
     position += byteLength(dtype, sizeOf(dims));
     return [name, { dtype: code, shape: dims, data_offsets: [begin, position] }] as const;
@@ -116,5 +118,5 @@ function encodeHeader(tensors: readonly TensorToWrite[], metadata: Readonly<Reco
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
+  for (let done = 0; done < bytes.length;) done += writeSync(descriptor, bytes, done);
 }

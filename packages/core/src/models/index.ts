@@ -1,0 +1,15 @@
+export { openCheckpoint } from './checkpoint';
+export type { Checkpoint } from './checkpoint';
+export { headFor, maxLengthOf, structureOf, transformerConfig, uniformLayers } from './config';
+export type { Activation, Head, LayerSizes, TransformerArchitecture, TransformerConfig } from './config';
+export { configFromHuggingFace, taskOf } from './config-huggingface';
+export type { HuggingFaceConfig } from './config-huggingface';
+export { configToHuggingFace } from './config-huggingface-export';
+export { exportHuggingFace, transformerConfigOf } from './export';
+export { importHuggingFace, manifestFor } from './import';
+export type { ImportedModel, ImportOptions } from './import';
+export type { BuiltModel } from './network';
+export { SafetensorsFile, writeSafetensors } from './safetensors';
+export { buildTransformer } from './transformer';
+export { freshWeights } from './weights';
+export type { WeightRole, WeightSource } from './weights';
