@@ -1,0 +1,3 @@
+export * from './adapters';
+export * from './lora';
+export * from './prefix';
