@@ -1,0 +1,107 @@
+/** @file AdamW over parameter slabs. */
+import { z } from 'zod';
+import type { AdamwScalars } from './kernels/kernels';
+import { RowGradients } from './rows';
+import type { ParameterSlabs, ParameterSlot, ParameterSpec } from './slabs';
+
+export const optimizerSchema = z.strictObject({
+  learningRate: z.number().positive().describe('Peak learning rate.'),
+  beta1: z.number().min(0).lt(1).default(0.9).describe('Decay of the first moment.'),
+  beta2: z.number().min(0).lt(1).default(0.999).describe('Decay of the second moment.'),
+  epsilon: z.number().positive().default(1e-8).describe('Added to the root of the second moment.'),
+  weightDecay: z.number().min(0).default(0.01).describe('Decoupled weight decay; biases and norms are left out.'),
+  clipNorm: z.number().positive().nullable().default(1).describe('Largest global gradient norm; null: no clipping.'),
+  embeddings: z
+    .enum(['dense', 'lazy'])
+    .default('dense')
+    .describe(
+      'dense: every embedding row decays and its moments move at each step, as in PyTorch. ' +
+        'lazy: only the rows in the batch do.',
+    ),
+});
+export type OptimizerConfig = z.infer<typeof optimizerSchema>;
+
+/** Weight decay of a parameter; the default leaves out biases, norms and everything else of fewer than 2 dimensions. */
+export type DecayRule = (spec: ParameterSpec, weightDecay: number) => number;
+export const decayMatrices: DecayRule = ({ dims }, weightDecay) => (dims.length < 2 ? 0 : weightDecay);
+
+/**
+ * The scalars of step `step` (counted from 1). PyTorch divides m by 1 - b1^t and v by 1 - b2^t; multiplying numerator
+ * and denominator by sqrt(1 - b2^t) moves both corrections into the step size and epsilon.
+ */
+export function adamwScalars(
+  config: OptimizerConfig,
+  step: number,
+  learningRate: number,
+  decay: number,
+  scale: number,
+): AdamwScalars {
+  const root = Math.sqrt(1 - config.beta2 ** step);
+  return {
+    scale,
+    keep: 1 - learningRate * decay,
+    oneMinusBeta1: 1 - config.beta1,
+    beta2: config.beta2,
+    oneMinusBeta2: 1 - config.beta2,
+    stepSize: (learningRate * root) / (1 - config.beta1 ** step),
+    epsilon: config.epsilon * root,
+  };
+}
+
+export class AdamW {
+  private readonly rowGradients: ReadonlyMap<string, RowGradients>;
+
+  /** @param rowParameters names of the parameters whose gradient comes as rows (embedding tables) */
+  constructor(
+    private readonly slabs: ParameterSlabs,
+    private readonly config: OptimizerConfig,
+    rowParameters: readonly string[] = [],
+    private readonly decayRule: DecayRule = decayMatrices,
+  ) {
+    this.rowGradients = new Map(rowParameters.map((name) => [name, new RowGradients(slabs.slot(name))]));
+  }
+
+  /** Where the row gradients of an embedding table are collected. */
+  rows(name: string): RowGradients | undefined {
+    return this.rowGradients.get(name);
+  }
+
+  /** L2 norm of all gradients together; not finite when one element is not. */
+  gradientNorm(): number {
+    let sum = 0;
+    for (const slot of this.slabs.slots) {
+      const rows = this.rowGradients.get(slot.name);
+      sum += rows ? rows.sumSquares() : slot.kernels.sumSquares(slot.at.gradient, slot.size);
+    }
+    return Math.sqrt(sum);
+  }
+
+  /** Factor that brings gradients of this norm to `clipNorm`; as PyTorch's clip_grad_norm_, epsilon included. */
+  clipFactor(norm: number): number {
+    return this.config.clipNorm === null ? 1 : Math.min(1, this.config.clipNorm / (norm + 1e-6));
+  }
+
+  /** Updates every parameter. `scale` multiplies the gradients on the way in. */
+  update(step: number, learningRate: number, scale: number): void {
+    for (const slot of this.slabs.slots) this.updateSlot(slot, step, learningRate, scale);
+  }
+
+  /** Forgets the row gradients collected for the last step; dense gradients are overwritten by the next one. */
+  clearRows(): void {
+    for (const rows of this.rowGradients.values()) rows.clear();
+  }
+
+  /** To be called after moments were written from outside. */
+  reloaded(): void {
+    for (const rows of this.rowGradients.values()) rows.findUsed();
+  }
+
+  private updateSlot(slot: ParameterSlot, step: number, learningRate: number, scale: number): void {
+    const decay = this.decayRule(slot, this.config.weightDecay);
+    const scalars = adamwScalars(this.config, step, learningRate, decay, scale);
+    const rows = this.rowGradients.get(slot.name);
+    if (!rows) slot.kernels.adamw(slot.at, slot.size, scalars);
+    else if (this.config.embeddings === 'lazy') rows.updateTouched(scalars);
+    else rows.updateAll(scalars);
+  }
+}
