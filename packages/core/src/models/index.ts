@@ -5,6 +5,8 @@ export type { Activation, Head, LayerSizes, TransformerArchitecture, Transformer
 export { configFromHuggingFace, taskOf } from './config-huggingface';
 export type { HuggingFaceConfig } from './config-huggingface';
 export { configToHuggingFace } from './config-huggingface-export';
+export { createTransformer } from './create';
+export type { CreateOptions } from './create';
 export { exportHuggingFace, transformerConfigOf } from './export';
 export { importHuggingFace, manifestFor } from './import';
 export type { ImportedModel, ImportOptions } from './import';
