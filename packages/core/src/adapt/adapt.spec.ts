@@ -30,12 +30,12 @@ async function logits(model: Model, rows = BATCH): Promise<number[]> {
     token_type_ids: int64(rows.flatMap((row) => row.ids.map(() => 0))),
   });
   await executable.release();
-  return [...(result!.data as Float32Array)];
+  return [...(result.data as Float32Array)];
 }
 
 const expectClose = (actual: number[], expected: number[]): void => {
   expect(actual).toHaveLength(expected.length);
-  actual.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, 4));
+  actual.forEach((value, i) => expect(value).toBeCloseTo(expected[i], 4));
 };
 
 /** Replaces a parameter by random numbers. */
@@ -68,7 +68,7 @@ describe('LoRA', () => {
     mergeLora(merged.graph, pairs, options, (name) => initializer(model, name));
     const [adapted, plain, before] = await Promise.all([logits(model), logits(merged), logits(build().model)]);
     expectClose(plain, adapted);
-    expect(Math.abs(plain[0]! - before[0]!)).toBeGreaterThan(1e-3);
+    expect(Math.abs(plain[0] - before[0])).toBeGreaterThan(1e-3);
   });
 
   it('refuses a rank that saves nothing and components the model lacks', () => {
@@ -86,7 +86,7 @@ describe('adapters', () => {
     const before = await logits(build().model);
     expectClose(await logits(model), before);
     for (const name of names) randomise(model, name, new Random(5));
-    expect(Math.abs((await logits(model))[0]! - before[0]!)).toBeGreaterThan(1e-3);
+    expect(Math.abs((await logits(model))[0] - before[0])).toBeGreaterThan(1e-3);
   });
 });
 

@@ -79,8 +79,8 @@ export function mergeLora(
     const [a, b] = [value(pair.a), value(pair.b)];
     for (let i = 0; i < inputs; i++) {
       for (let k = 0; k < rank; k++) {
-        const scaled = (alpha / rank) * a[i * rank + k]!;
-        for (let j = 0; j < outputs; j++) merged[i * outputs + j]! += scaled * b[k * outputs + j]!;
+        const scaled = (alpha / rank) * a[i * rank + k];
+        for (let j = 0; j < outputs; j++) merged[i * outputs + j] += scaled * b[k * outputs + j];
       }
     }
     weight.constant = Tensor.float32([inputs, outputs], merged);

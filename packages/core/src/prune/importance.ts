@@ -18,7 +18,7 @@ export function inputProducts(weight: Float32Array, gradient: Float32Array, rows
   const products = new Float64Array(rows);
   for (let row = 0; row < rows; row++) {
     let sum = 0;
-    for (let i = row * columns; i < (row + 1) * columns; i++) sum += weight[i]! * gradient[i]!;
+    for (let i = row * columns; i < (row + 1) * columns; i++) sum += weight[i] * gradient[i];
     products[row] = sum;
   }
   return products;
@@ -32,9 +32,9 @@ export function outputProducts(
   biasGradient: Float32Array,
 ): Float64Array {
   const columns = bias.length;
-  const products = Float64Array.from(bias, (b, n) => b * biasGradient[n]!);
+  const products = Float64Array.from(bias, (b, n) => b * biasGradient[n]);
   for (let start = 0; start < weight.length; start += columns) {
-    for (let n = 0; n < columns; n++) products[n]! += weight[start + n]! * gradient[start + n]!;
+    for (let n = 0; n < columns; n++) products[n] += weight[start + n] * gradient[start + n];
   }
   return products;
 }
@@ -48,7 +48,7 @@ export class NeuronImportance {
   }
 
   add(products: ArrayLike<number>): void {
-    for (let n = 0; n < this.neurons; n++) this.sums[n]! += Math.abs(products[n]!);
+    for (let n = 0; n < this.neurons; n++) this.sums[n] += Math.abs(products[n]);
   }
 
   /** The sums divided by their L2 norm, so that layers can be compared under one global threshold. */

@@ -45,7 +45,7 @@ export function masksFromScores(
     const units = group.map((matrix) => unitScores(matrix, tile.rows, tile.columns));
     const total = units.reduce((sum, unit) => sum + unit.length, 0);
     const { selected } = selectSmallest(units, Math.floor(total * sparsity));
-    group.forEach((matrix, i) => masks.set(matrix.name, expand(matrix, selected[i]!, tile.rows, tile.columns)));
+    group.forEach((matrix, i) => masks.set(matrix.name, expand(matrix, selected[i], tile.rows, tile.columns)));
   }
   return masks;
 }
@@ -53,7 +53,7 @@ export function masksFromScores(
 /** Share of zeros in a mask. */
 export function maskSparsity(mask: Uint8Array): number {
   let kept = 0;
-  for (let i = 0; i < mask.length; i++) kept += mask[i]!;
+  for (let i = 0; i < mask.length; i++) kept += mask[i];
   return mask.length === 0 ? 0 : 1 - kept / mask.length;
 }
 
@@ -97,7 +97,7 @@ function unitScores(matrix: ScoredMatrix, tileRows: number, tileColumns: number)
     const unitRow = Math.floor(row / tileRows) * across;
     for (let column = 0; column < matrix.columns; column++) {
       const unit = unitRow + Math.floor(column / tileColumns);
-      units[unit]! += matrix.scores[row * matrix.columns + column]!;
+      units[unit] += matrix.scores[row * matrix.columns + column];
     }
   }
   const area = tileRows * tileColumns;
@@ -111,7 +111,7 @@ function expand(matrix: ScoredMatrix, pruned: Uint8Array, tileRows: number, tile
   for (let row = 0; row < matrix.rows; row++) {
     const unitRow = Math.floor(row / tileRows) * across;
     for (let column = 0; column < matrix.columns; column++) {
-      mask[row * matrix.columns + column] = 1 - pruned[unitRow + Math.floor(column / tileColumns)]!;
+      mask[row * matrix.columns + column] = 1 - pruned[unitRow + Math.floor(column / tileColumns)];
     }
   }
   return mask;
@@ -124,7 +124,7 @@ function nOfM(matrix: ScoredMatrix, keep: number, of: number): Uint8Array {
   for (let column = 0; column < columns; column++) {
     for (let start = 0; start < rows; start += of) {
       const at = (offset: number): number => (start + offset) * columns + column;
-      const best = [...run].sort((a, b) => scores[at(b)]! - scores[at(a)]! || b - a);
+      const best = [...run].sort((a, b) => scores[at(b)] - scores[at(a)] || b - a);
       for (const offset of best.slice(0, keep)) mask[at(offset)] = 1;
     }
   }

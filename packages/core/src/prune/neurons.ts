@@ -94,7 +94,7 @@ export function selectNeurons(
       );
     }
     const { selected } = selectSmallest(scores, count);
-    members.forEach((group, i) => removed.set(group, selected[i]!));
+    members.forEach((group, i) => removed.set(group, selected[i]));
   }
   return removed;
 }
@@ -144,7 +144,7 @@ export function removedShare(structure: Structure, plan: KeepPlan): { query: num
 /** The importance with its `count` largest entries raised to Infinity, out of reach of any selection. */
 function protectBest(importance: Float32Array, count: number): Float32Array {
   if (count === 0) return importance;
-  const order = indices(importance.length).sort((a, b) => importance[b]! - importance[a]! || a - b);
+  const order = indices(importance.length).sort((a, b) => importance[b] - importance[a] || a - b);
   const scores = Float32Array.from(importance);
   for (const index of order.slice(0, count)) scores[index] = Infinity;
   return scores;

@@ -37,7 +37,7 @@ describe('selectSmallest', () => {
           const flat = arrays.flatMap((array, a) => [...array].map((score, i) => ({ score, a, i })));
           const count = flat.length === 0 ? 0 : n % (flat.length + 1);
           const expected = arrays.map((array) => new Uint8Array(array.length));
-          for (const { a, i } of flat.toSorted((x, y) => x.score - y.score).slice(0, count)) expected[a]![i] = 1;
+          for (const { a, i } of flat.toSorted((x, y) => x.score - y.score).slice(0, count)) expected[a][i] = 1;
           expect(selectSmallest(arrays, count).selected).toEqual(expected);
         },
       ),
@@ -114,7 +114,7 @@ describeWithShared('against the reference masks', () => {
     (scope, percent) => {
       const expected = tensors('prune', 'magnitude_masks.safetensors');
       const matrices = names.map((name) => scored(name, magnitudeScores(weights.get(name)!.data as Float32Array)));
-      const masks = masksFromScores(matrices, percent / 100, { kind: 'weight' }, scopes[scope]!);
+      const masks = masksFromScores(matrices, percent / 100, { kind: 'weight' }, scopes[scope]);
       for (const name of names) expect(masks.get(name)).toEqual(expected.get(`${scope}.${percent}.${name}`)!.data);
     },
   );
@@ -131,8 +131,8 @@ describeWithShared('against the reference masks', () => {
       /^a1_([\d.]+)\.a2_([\d.]+)\.(50|90)\.(.*)$/.exec(key)!.slice(1),
     ),
   )('PST, a1 %s, a2 %s, %s %%, %s', (a1, a2, percent, name) => {
-    const matrices = [scored(name!, pst(name!, Number(a1), Number(a2)))];
-    const mask = masksFromScores(matrices, Number(percent) / 100, { kind: 'weight' }, 'matrix').get(name!)!;
+    const matrices = [scored(name, pst(name, Number(a1), Number(a2)))];
+    const mask = masksFromScores(matrices, Number(percent) / 100, { kind: 'weight' }, 'matrix').get(name)!;
     const expected = tensors('prune', 'pst_masks.safetensors').get(`a1_${a1}.a2_${a2}.${percent}.${name}`)!;
     expect(mask).toEqual(expected.data);
     expect(maskSparsity(mask)).toBeCloseTo(Number(percent) / 100, 3);
@@ -141,7 +141,7 @@ describeWithShared('against the reference masks', () => {
   it('PST scores of four matrices', () => {
     for (const [key, expected] of tensors('prune', 'pst_scores_4_matrices.safetensors')) {
       const scores = pst(key.replace('a1_1.a2_1.', ''), 1, 1);
-      scores.forEach((score, i) => expect(Math.abs(score - expected.data[i]!)).toBeLessThan(1e-5));
+      scores.forEach((score, i) => expect(Math.abs(score - expected.data[i])).toBeLessThan(1e-5));
     }
   });
 });
@@ -160,14 +160,13 @@ describe('neuron importance', () => {
     const [positions, inputs, outputs] = [3, 2, 4];
     fc.assert(
       fc.property(numbers(6), numbers(8), numbers(4), numbers(12), (x, w, b, g) => {
-        const at = (p: number, n: number): number =>
-          x[p * inputs]! * w[n]! + x[p * inputs + 1]! * w[outputs + n]! + b[n]!;
+        const at = (p: number, n: number): number => x[p * inputs] * w[n] + x[p * inputs + 1] * w[outputs + n] + b[n];
         const sum = (n: number, f: (i: number) => number): number =>
           Array.from({ length: n }, (_, i) => f(i)).reduce((s, v) => s + v, 0);
         const dw = w.map((_, k) =>
-          sum(positions, (p) => x[p * inputs + Math.floor(k / outputs)]! * g[p * outputs + (k % outputs)]!),
+          sum(positions, (p) => x[p * inputs + Math.floor(k / outputs)] * g[p * outputs + (k % outputs)]),
         );
-        const db = b.map((_, n) => sum(positions, (p) => g[p * outputs + n]!));
+        const db = b.map((_, n) => sum(positions, (p) => g[p * outputs + n]));
         const [weight, gradient, bias, biasGradient] = [w, dw, b, db].map((v) => Float32Array.from(v)) as [
           Float32Array,
           Float32Array,
@@ -175,14 +174,14 @@ describe('neuron importance', () => {
           Float32Array,
         ];
 
-        const direct = b.map((_, n) => sum(positions, (p) => at(p, n) * g[p * outputs + n]!));
+        const direct = b.map((_, n) => sum(positions, (p) => at(p, n) * g[p * outputs + n]));
         outputProducts(weight, gradient, bias, biasGradient).forEach((product, n) =>
-          expect(product).toBeCloseTo(direct[n]!, 6),
+          expect(product).toBeCloseTo(direct[n], 6),
         );
 
-        const dx = (p: number, i: number): number => sum(outputs, (n) => g[p * outputs + n]! * w[i * outputs + n]!);
-        const directIn = [0, 1].map((i) => sum(positions, (p) => x[p * inputs + i]! * dx(p, i)));
-        inputProducts(weight, gradient, inputs).forEach((product, i) => expect(product).toBeCloseTo(directIn[i]!, 6));
+        const dx = (p: number, i: number): number => sum(outputs, (n) => g[p * outputs + n] * w[i * outputs + n]);
+        const directIn = [0, 1].map((i) => sum(positions, (p) => x[p * inputs + i] * dx(p, i)));
+        inputProducts(weight, gradient, inputs).forEach((product, i) => expect(product).toBeCloseTo(directIn[i], 6));
       }),
     );
   });

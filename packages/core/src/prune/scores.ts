@@ -30,14 +30,14 @@ export function pstScores(weights: Float32Array, factors: PstFactors, alpha1: nu
   for (let i = 0; i < rows; i++) {
     const row = scores.subarray(i * columns, (i + 1) * columns);
     for (let k = 0; k < rank; k++) {
-      const aik = a[i * rank + k]!;
+      const aik = a[i * rank + k];
       if (aik === 0) continue;
       const bk = b.subarray(k * columns, (k + 1) * columns);
-      for (let j = 0; j < columns; j++) row[j]! += aik * bk[j]!;
+      for (let j = 0; j < columns; j++) row[j] += aik * bk[j];
     }
-    const ri = factors.rows[i]!;
+    const ri = factors.rows[i];
     for (let j = 0; j < columns; j++) {
-      row[j] = Math.abs(weights[i * columns + j]!) + alpha1 * row[j]! + alpha2 * (ri + factors.columns[j]!);
+      row[j] = Math.abs(weights[i * columns + j]) + alpha1 * row[j] + alpha2 * (ri + factors.columns[j]);
     }
   }
   return scores;

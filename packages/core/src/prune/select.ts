@@ -22,14 +22,14 @@ export function selectSmallest(arrays: readonly Float32Array[], count: number): 
 
   const keys = arrays.map((array) => new Uint32Array(array.buffer, array.byteOffset, array.length));
   const high = new Uint32Array(1 << 16);
-  for (const key of keys) for (let i = 0; i < key.length; i++) high[sortable(key[i]!) >>> 16]!++;
+  for (const key of keys) for (let i = 0; i < key.length; i++) high[sortable(key[i]) >>> 16]++;
   const [highBin, below] = findBin(high, count);
 
   const low = new Uint32Array(1 << 16);
   for (const key of keys) {
     for (let i = 0; i < key.length; i++) {
-      const k = sortable(key[i]!);
-      if (k >>> 16 === highBin) low[k & 0xffff]!++;
+      const k = sortable(key[i]);
+      if (k >>> 16 === highBin) low[k & 0xffff]++;
     }
   }
   const [lowBin, belowInBin] = findBin(low, count - below);
@@ -37,9 +37,9 @@ export function selectSmallest(arrays: readonly Float32Array[], count: number): 
   const thresholdKey = ((highBin << 16) | lowBin) >>> 0;
   let tiesLeft = count - below - belowInBin;
   keys.forEach((key, a) => {
-    const marks = selected[a]!;
+    const marks = selected[a];
     for (let i = 0; i < key.length; i++) {
-      const k = sortable(key[i]!);
+      const k = sortable(key[i]);
       if (k < thresholdKey) marks[i] = 1;
       else if (k === thresholdKey && tiesLeft > 0) {
         marks[i] = 1;
@@ -54,13 +54,13 @@ export function selectSmallest(arrays: readonly Float32Array[], count: number): 
 function findBin(histogram: Uint32Array, rank: number): [bin: number, below: number] {
   let below = 0;
   for (let bin = 0; bin < histogram.length; bin++) {
-    if (below + histogram[bin]! >= rank) return [bin, below];
-    below += histogram[bin]!;
+    if (below + histogram[bin] >= rank) return [bin, below];
+    below += histogram[bin];
   }
   throw new RangeError(`Cannot select ${rank} of ${below} elements.`);
 }
 
 function valueOf(key: number): number {
   const bits = key & 0x80000000 ? key ^ 0x80000000 : ~key;
-  return new Float32Array(Uint32Array.of(bits >>> 0).buffer)[0]!;
+  return new Float32Array(Uint32Array.of(bits >>> 0).buffer)[0];
 }
