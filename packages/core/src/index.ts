@@ -1,4 +1,6 @@
 export * from './errors';
+export * from './graph';
+export * from './onnx';
 export * from './issues';
 export * from './recipe';
 export * from './bundle';

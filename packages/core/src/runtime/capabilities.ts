@@ -3,6 +3,7 @@ import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { readFileSync } from 'node:fs';
 import { ortRuntime } from './ort';
 import type { RuntimeCapabilities } from './runtime';
+import { tfjsRuntime } from './tfjs';
 
 /** Instruction sets that decide how fast a transformer runs; the names of /proc/cpuinfo. */
 const RELEVANT_FLAGS: ReadonlySet<string> = new Set([
@@ -62,7 +63,10 @@ export function relevantFlags(cpuinfo: string): string[] {
     .filter((flag) => RELEVANT_FLAGS.has(flag));
 }
 
-/** Probes the machine and every runtime: about 50 ms. */
+/** Probes the machine and every runtime: about 50 ms, and half a second where TensorFlow.js is installed. */
 export async function workerCapabilities(): Promise<WorkerCapabilities> {
-  return { machine: machineCapabilities(), runtimes: [await ortRuntime.capabilities()] };
+  return {
+    machine: machineCapabilities(),
+    runtimes: [await ortRuntime.capabilities(), await tfjsRuntime.capabilities()],
+  };
 }
