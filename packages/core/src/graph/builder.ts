@@ -126,7 +126,10 @@ export class GraphBuilder {
 
   /** Declares a graph output under the given name. */
   output(value: Value, name = value.name): Value {
-    if (value.name !== name) this.graph.renameValue(value, name);
+    const { producer } = value;
+    // A node made here shares its output's name, which is about to become free.
+    if (producer?.name === value.name) producer.name = name;
+    this.graph.renameValue(value, name);
     this.graph.addOutput(value);
     return value;
   }

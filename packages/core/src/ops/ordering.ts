@@ -60,8 +60,7 @@ export const TopK: OpRule = {
   grad: ({ build, node, outputGrads }) => {
     const dims = staticShape(node.input(0), node);
     const axis = axisOf(node, dims.length, -1);
-    const [, indices] = build.extendOutputs(node, 2);
-    const inputs = [zeros(build, dims), indices, outputGrads[0]!];
+    const inputs = [zeros(build, dims), node.output(1), outputGrads[0]!];
     return [build.op('ScatterElements', inputs, { axis, reduction: 'add' }), null];
   },
   flops: perInput(1),
