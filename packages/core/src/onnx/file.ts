@@ -43,7 +43,7 @@ export interface WriteModelOptions {
 }
 
 /**
- * Writes a model; large weights go to the side file straight from where they lie.
+ * Writes a model; weights go to the files straight from where they lie.
  * @throws ModelpressError `onnx.too-large` when more than 2 GiB would end up in the model file
  */
 export async function writeModelFile(model: Model, path: string, options: WriteModelOptions = {}): Promise<void> {
@@ -59,5 +59,5 @@ export async function writeModelFile(model: Model, path: string, options: WriteM
     }
   }
   const store = (name: string, tensor: Tensor): TensorProto => stored.get(name) ?? fromTensor(name, tensor);
-  await writeFile(path, encodeModel(model, store));
+  await writeFile(path, encodeModel(model, store).parts());
 }

@@ -185,6 +185,11 @@ export class Writer {
 
   /** Joins everything. @throws ModelpressError `onnx.too-large` */
   finish(): Uint8Array {
+    return concat(this.parts());
+  }
+
+  /** Everything in order; large parts are those that were given. @throws ModelpressError `onnx.too-large` */
+  parts(): readonly Uint8Array[] {
     this.flush();
     if (this.length > MAX_MESSAGE_BYTES) {
       const megabytes = Math.round(this.length / 1e6);
@@ -193,7 +198,7 @@ export class Writer {
         `The model has ${megabytes} MB, more than one ONNX file can hold: write its weights to a side file.`,
       );
     }
-    return concat(this.chunks);
+    return this.chunks;
   }
 
   private flush(): void {

@@ -17,16 +17,17 @@ import {
 import type { TensorProto } from './proto';
 import { fromTensor } from './tensor';
 import { create, encode } from './wire';
+import type { Writer } from './wire';
 
 /**
  * Writes a model to one buffer; tensor data is copied once. Types of intermediate values are not written: every
  * reader infers them, and what is absent cannot be stale.
  * @throws ModelpressError `onnx.too-large` above 2 GiB (use `writeModelFile` with a side file)
  */
-export const writeModel = (model: Model): Uint8Array => encodeModel(model, fromTensor);
+export const writeModel = (model: Model): Uint8Array => encodeModel(model, fromTensor).finish();
 
 /** @param store makes the TensorProto of an initializer */
-export function encodeModel(model: Model, store: (name: string, tensor: Tensor) => TensorProto): Uint8Array {
+export function encodeModel(model: Model, store: (name: string, tensor: Tensor) => TensorProto): Writer {
   const proto = create(ModelProto, {
     irVersion: BigInt(model.irVersion),
     producerName: model.producer,
@@ -36,7 +37,7 @@ export function encodeModel(model: Model, store: (name: string, tensor: Tensor) 
     ),
     metadataProps: [...model.metadata].map(([key, value]) => create(StringStringEntryProto, { key, value })),
   });
-  return encode(ModelProto, proto).finish();
+  return encode(ModelProto, proto);
 }
 
 const fromGraph = (graph: Graph, store: (name: string, tensor: Tensor) => TensorProto): GraphProto =>

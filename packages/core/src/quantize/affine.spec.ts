@@ -1,4 +1,5 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
+import { Tensor } from '../graph';
 import { quantizeSymmetric, transposeBytes } from './affine';
 
 const matrix = fc
@@ -16,7 +17,7 @@ describe('quantizeSymmetric', () => {
   it('is never off by more than half a step, whatever the axis and width', () => {
     fc.assert(
       fc.property(matrix, fc.constantFrom('rows', 'columns'), fc.integer({ min: 2, max: 8 }), (m, axis, bits) => {
-        const { values, scales } = quantizeSymmetric(m.weights, m.columns, axis, 'w', bits);
+        const { values, scales } = quantizeSymmetric(Tensor.float32([m.rows, m.columns], m.weights), axis, 'w', bits);
         const levels = 2 ** (bits - 1) - 1;
         m.weights.forEach((weight, i) => {
           const scale = scales[axis === 'rows' ? Math.floor(i / m.columns) : i % m.columns];
@@ -30,8 +31,7 @@ describe('quantizeSymmetric', () => {
 
   it('rounds ties to even and reports the relative error', () => {
     const { values, scales, relativeError } = quantizeSymmetric(
-      Float32Array.of(127, 0.5, 1.5, 2.5, -0.5, -1.5),
-      6,
+      Tensor.float32([1, 6], [127, 0.5, 1.5, 2.5, -0.5, -1.5]),
       'rows',
       'w',
     );
@@ -42,7 +42,7 @@ describe('quantizeSymmetric', () => {
   });
 
   it('gives a channel of zeros the scale 1', () => {
-    const { values, scales, relativeError } = quantizeSymmetric(Float32Array.of(0, 3, 0, -1), 2, 'columns', 'w');
+    const { values, scales, relativeError } = quantizeSymmetric(Tensor.float32([2, 2], [0, 3, 0, -1]), 'columns', 'w');
     expect([...values]).toEqual([0, 127, 0, -42]);
     expect([...scales]).toEqual([1, Math.fround(3 / 127)]);
     expect(relativeError).toBeGreaterThan(0);

@@ -63,7 +63,7 @@ class Int8Copy {
     readers: readonly Site[],
   ) {
     const [rows, columns] = tensor.dims as [number, number];
-    const matrix = quantizeSymmetric(tensor.data, columns, axis, name);
+    const matrix = quantizeSymmetric(tensor, axis, name);
     const tables = readers.filter((site): site is TableSite => site.kind === 'table');
     const products = readers.filter((site): site is LinearSite => site.kind === 'linear');
     const turn = axis === 'rows' && tables.length === 0;
