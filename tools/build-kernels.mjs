@@ -1,52 +1,42 @@
-// Compiles packages/core/assembly/kernels.ts and writes the bytes into packages/core/src/train/kernels.
-// `--check` writes nothing and fails when the committed bytes are not what the source compiles to.
+// Compiles the AssemblyScript kernels and writes their bytes, as base64, beside the code that loads them.
+// `--check` writes nothing and fails when committed bytes are not what the source compiles to.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { main } from 'assemblyscript/asc';
 
-const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const source = readFileSync(join(root, 'packages/core/assembly/kernels.ts'), 'utf8');
-const target = join(root, 'packages/core/src/train/kernels/kernels.generated.ts');
+const KERNELS = [
+  { source: 'packages/core/assembly/kernels.ts', target: 'packages/core/src/train/kernels/kernels.generated.ts' },
+  { source: 'packages/dan/assembly/dan.ts', target: 'packages/dan/src/kernels.generated.ts' },
+];
 
-const files = new Map([['kernels.ts', source]]);
-const { error } = await main(
-  [
-    'kernels.ts',
-    '--outFile',
-    'kernels.wasm',
-    '--optimizeLevel',
-    '3',
-    '--noAssert',
-    '--enable',
-    'simd',
-    '--runtime',
-    'stub',
-    '--importMemory',
-    '--use',
-    'abort=',
-  ],
-  {
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** The compiled bytes of an AssemblyScript file: SIMD, no runtime, memory from outside. */
+async function compile(source) {
+  const files = new Map([['kernels.ts', readFileSync(join(root, source), 'utf8')]]);
+  const options = '--optimizeLevel 3 --noAssert --enable simd --runtime stub --importMemory --use abort=';
+  const { error } = await main(['kernels.ts', '--outFile', 'kernels.wasm', ...options.split(' ')], {
     readFile: (name) => files.get(name) ?? null,
     writeFile: (name, contents) => files.set(name, contents),
     listFiles: () => [],
-  },
-);
-if (error) {
-  console.error(error.message);
-  process.exit(1);
+  });
+  if (error) throw new Error(`${source}: ${error.message}`);
+  return Buffer.from(files.get('kernels.wasm'));
 }
-const base64 = Buffer.from(files.get('kernels.wasm')).toString('base64');
-const lines = base64.match(/.{1,100}/g).map((line) => `  '${line}',`);
-const text = `/** @file Written by tools/build-kernels.mjs from packages/core/assembly/kernels.ts. Do not edit. */
+
+const check = process.argv.includes('--check');
+for (const { source, target } of KERNELS) {
+  const lines = (await compile(source)).toString('base64').match(/.{1,100}/g);
+  const text = `/** @file Written by tools/build-kernels.mjs from ${source}. Do not edit. */
 export const KERNELS_BASE64 = [
-${lines.join('\n')}
+${lines.map((line) => `  '${line}',`).join('\n')}
 ].join('');
 `;
-
-if (!process.argv.includes('--check')) {
-  writeFileSync(target, text);
-} else if (readFileSync(target, 'utf8') !== text) {
-  console.error('The committed kernels differ from their source: run node tools/build-kernels.mjs');
-  process.exit(1);
+  if (!check) {
+    writeFileSync(join(root, target), text);
+  } else if (readFileSync(join(root, target), 'utf8') !== text) {
+    console.error(`${target} differs from its source: run node tools/build-kernels.mjs`);
+    process.exit(1);
+  }
 }
