@@ -21,17 +21,22 @@ export interface PathIssue {
   readonly message: string;
 }
 
-export function zodPathIssues(error: z.core.$ZodError): PathIssue[] {
-  return error.issues.flatMap((issue): PathIssue[] => {
-    if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => ({
-        path: [...issue.path, key],
-        code: 'unknown-field',
-        message: 'Unknown field.',
-      }));
-    return [{ path: issue.path, code: issue.code.replaceAll('_', '-'), message: issue.message }];
-  });
+export const zodPathIssues = ({ issues }: Pick<z.core.$ZodError, 'issues'>): PathIssue[] => issues.flatMap(flatten);
+
+function flatten(issue: z.core.$ZodIssue): PathIssue[] {
+  const { path, message } = issue;
+  if (issue.code === 'unrecognized_keys')
+    return issue.keys.map((key) => ({ path: [...path, key], code: 'unknown-field', message: 'Unknown field.' }));
+  if (issue.code === 'invalid_union') {
+    // Of alternatives such as "an object or a text", the one of the value's own type says what is wrong inside.
+    const [alternative, ...others] = issue.errors.filter((errors) => !errors.some(isOtherType));
+    if (alternative !== undefined && others.length === 0)
+      return alternative.flatMap(flatten).map((inner) => ({ ...inner, path: [...path, ...inner.path] }));
+  }
+  return [{ path, code: issue.code.replaceAll('_', '-'), message }];
 }
+
+const isOtherType = ({ path, code }: z.core.$ZodIssue): boolean => path.length === 0 && code === 'invalid_type';
 
 /** Field issues of a zod error; `prefix` is the path of the checked value in the whole input. */
 export function zodFieldIssues(error: z.core.$ZodError, prefix: readonly PropertyKey[] = []): FieldIssue[] {
