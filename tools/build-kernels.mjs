@@ -19,6 +19,7 @@ async function compile(source) {
   const { error } = await main(['kernels.ts', '--outFile', 'kernels.wasm', ...options.split(' ')], {
     readFile: (name) => files.get(name) ?? null,
     writeFile: (name, contents) => files.set(name, contents),
+    stderr: process.stderr,
     listFiles: () => [],
   });
   if (error) throw new Error(`${source}: ${error.message}`);

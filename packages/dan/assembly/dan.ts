@@ -6,16 +6,12 @@
 const NGRAM_A: u32 = 0x811c9dc5;
 const NGRAM_B: u32 = 0x9747b28c;
 
-// @ts-ignore: decorator
-@inline
 function mix(h: u32): u32 {
   h = (h ^ (h >>> 16)) * 0x85ebca6b;
   h = (h ^ (h >>> 13)) * 0xc2b2ae35;
   return h ^ (h >>> 16);
 }
 
-// @ts-ignore: decorator
-@inline
 function isWord(c: u32): bool {
   return (c | 32) - 97 < 26 || c - 48 < 10 || c === 95 || c >= 128;
 }
@@ -84,7 +80,7 @@ export function lookup(
       a = rotl<u32>((a ^ load<u32>(token)) * 0xcc9e2d51, 13) * 5 + 0xe6546b64;
       b = rotl<u32>((b ^ load<u32>(token, 4)) * 0x1b873593, 11) * 5 + 0x561ccd1b;
       if (order < minOrder) continue;
-      const displacement = load<u16>(displacements + ((a % buckets) << 1));
+      const displacement: u32 = load<u16>(displacements + ((a % buckets) << 1));
       const slot = mix(b ^ (displacement * 0x9e3779b1)) % slots;
       if (load<u32>(fingerprints + (slot << 2)) === (a ^ rotl<u32>(b, 16))) {
         store<u32>(rows + (found << 2), slot);
@@ -96,14 +92,14 @@ export function lookup(
 }
 
 /** out = factor * sum of the float32 rows; `width` is a multiple of 8. */
-export function gatherF32(table: usize, rows: usize, count: i32, width: i32, out: usize, factor: f32): void {
+export function gatherF32(table: usize, rows: usize, count: i32, width: usize, out: usize, factor: f32): void {
   const stride = width << 2;
   const factors = f32x4.splat(factor);
   for (let column: usize = 0; column < stride; column += 32) {
     let s0 = f32x4.splat(0);
     let s1 = f32x4.splat(0);
     for (let i: i32 = 0; i < count; i++) {
-      const row = table + load<u32>(rows + (i << 2)) * stride + column;
+      const row = table + <usize>load<u32>(rows + (i << 2)) * stride + column;
       s0 = f32x4.add(s0, v128.load(row));
       s1 = f32x4.add(s1, v128.load(row, 16));
     }
@@ -113,12 +109,12 @@ export function gatherF32(table: usize, rows: usize, count: i32, width: i32, out
 }
 
 /** out = element-wise maximum of the float32 rows; zeros when there is none. */
-export function maxF32(table: usize, rows: usize, count: i32, width: i32, out: usize): void {
+export function maxF32(table: usize, rows: usize, count: i32, width: usize, out: usize): void {
   const stride = width << 2;
   for (let column: usize = 0; column < stride; column += 16) {
     let best = f32x4.splat(0);
     for (let i: i32 = 0; i < count; i++) {
-      const row = v128.load(table + load<u32>(rows + (i << 2)) * stride + column);
+      const row = v128.load(table + <usize>load<u32>(rows + (i << 2)) * stride + column);
       best = i === 0 ? row : f32x4.max(best, row);
     }
     v128.store(out + column, best);
@@ -129,7 +125,7 @@ export function maxF32(table: usize, rows: usize, count: i32, width: i32, out: u
  * out = factor * sum of the int8 rows, summed exactly: 16-bit lanes over at most 256 rows, then 32-bit. `width` is a
  * multiple of 16; the per-column scales are folded into the next layer.
  */
-export function gatherI8(table: usize, rows: usize, count: i32, width: i32, out: usize, factor: f32): void {
+export function gatherI8(table: usize, rows: usize, count: i32, width: usize, out: usize, factor: f32): void {
   const factors = f32x4.splat(factor);
   for (let column: usize = 0; column < width; column += 16) {
     let w0 = i32x4.splat(0);
@@ -141,7 +137,7 @@ export function gatherI8(table: usize, rows: usize, count: i32, width: i32, out:
       let high = i16x8.splat(0);
       const end = min<i32>(count, first + 256);
       for (let i = first; i < end; i++) {
-        const row = v128.load(table + load<u32>(rows + (i << 2)) * width + column);
+        const row = v128.load(table + <usize>load<u32>(rows + (i << 2)) * width + column);
         low = i16x8.add(low, i16x8.extend_low_i8x16_s(row));
         high = i16x8.add(high, i16x8.extend_high_i8x16_s(row));
       }
@@ -162,10 +158,18 @@ export function gatherI8(table: usize, rows: usize, count: i32, width: i32, out:
  * out[r] = bias + x[r] W for `batch` rows; W is [inputs, outputs] row-major, `outputs` a multiple of 8. Four rows share
  * each load of W: the weights do not fit the cache, so their traffic is what counts.
  */
-export function dense(x: usize, weights: usize, bias: usize, inputs: i32, outputs: i32, out: usize, batch: i32): void {
+export function dense(
+  x: usize,
+  weights: usize,
+  bias: usize,
+  inputs: usize,
+  outputs: usize,
+  out: usize,
+  batch: usize,
+): void {
   const inStride = inputs << 2;
   const outStride = outputs << 2;
-  let row: i32 = 0;
+  let row: usize = 0;
   for (; row + 4 <= batch; row += 4) {
     const x0 = x + row * inStride;
     const o0 = out + row * outStride;

@@ -28,8 +28,7 @@ function pool({ table, dimension, pooling }: DanModel, slots: readonly number[])
   slots.forEach((slot, i) => {
     for (let d = 0; d < dimension; d++) {
       const value = at(slot, d);
-      pooled[d] =
-        pooling === 'max' && i > 0 ? Math.max(pooled[d], value) : (pooling === 'max' ? 0 : pooled[d]) + value;
+      pooled[d] = pooling === 'max' && i > 0 ? Math.max(pooled[d], value) : (pooling === 'max' ? 0 : pooled[d]) + value;
     }
   });
   return pooling === 'mean' && slots.length > 0 ? pooled.map((x) => x / slots.length) : pooled;
