@@ -9,3 +9,4 @@ export * from './report';
 export * from './stages/stage';
 export * from './text';
 export * from './runtime';
+export * from './autodiff';

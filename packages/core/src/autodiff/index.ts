@@ -1,1 +1,4 @@
 export * from './differentiate';
+export * from './gates';
+export * from './losses';
+export * from './training-graph';

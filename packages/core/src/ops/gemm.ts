@@ -1,20 +1,10 @@
 import { formatShape } from '../graph';
 import type { Value } from '../graph';
-import type { GraphBuilder } from '../graph/builder';
 import { commonDtype } from './binary';
 import { unbroadcast } from './gradient';
-import { matmulFlops, swapLast } from './matmul';
+import { gemm, matmulFlops, swapLast } from './matmul';
 import type { OpRule } from './rule';
 import { broadcast, dimsClash, shapeError } from './shapes';
-
-/** op(a) op(b) alpha, as a Gemm without its third input. */
-function gemm(build: GraphBuilder, a: Value, b: Value, transA: boolean, transB: boolean, alpha: number): Value {
-  return build.op('Gemm', [a, b], {
-    ...(transA ? { transA: 1 } : {}),
-    ...(transB ? { transB: 1 } : {}),
-    ...(alpha === 1 ? {} : { alpha: { type: 'float', value: alpha } as const }),
-  });
-}
 
 /** Y = alpha op(A) op(B) + beta C, where op transposes if told and C broadcasts to Y. */
 export const Gemm: OpRule = {
@@ -40,9 +30,13 @@ export const Gemm: OpRule = {
     const alpha = node.attribute('alpha', 'float', 1);
     const beta = node.attribute('beta', 'float', 1);
     const gradA = (): Value =>
-      transA ? gemm(build, b, g, transB, true, alpha) : gemm(build, g, b, false, !transB, alpha);
+      transA
+        ? gemm(build, b, g, { transA: transB, transB: true, alpha })
+        : gemm(build, g, b, { transB: !transB, alpha });
     const gradB = (): Value =>
-      transB ? gemm(build, g, a, true, transA, alpha) : gemm(build, a, g, !transA, false, alpha);
+      transB
+        ? gemm(build, g, a, { transA: true, transB: transA, alpha })
+        : gemm(build, a, g, { transA: !transA, alpha });
     const gradC = (): Value => {
       const sum = unbroadcast(build, g, node.input(2));
       return beta === 1 ? sum : build.op('Mul', [sum, build.scalar(beta)]);

@@ -4,12 +4,19 @@ import type { Dim, Node } from '../graph';
 import { broadcastDims, broadcastStrides, offsetOf, pick, stridesOf } from './elements';
 import { reduceSum, reshape, unbroadcast } from './gradient';
 import type { OpRule } from './rule';
+import { transposedProduct } from './matmul';
 import { broadcast, freshDim, freshShape, productDim, shapeError, staticShape, unsupportedForm } from './shapes';
 import { constantOf } from './constant-value';
 
 /** The permutation of a Transpose; reversed axes by default. */
 export const permutation = (node: Node, rank: number): readonly number[] =>
   node.attribute('perm', 'ints') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+
+/** Whether a permutation swaps the last two axes and nothing else. */
+function swapsMatrix(perm: readonly number[]): boolean {
+  const last = perm.length - 1;
+  return last > 0 && perm.every((from, to) => from === (to === last ? last - 1 : to === last - 1 ? last : to));
+}
 
 export const Transpose: OpRule = {
   infer: ({ node, type, shape }) => {
@@ -22,8 +29,10 @@ export const Transpose: OpRule = {
     return [{ dtype: type(0).dtype, shape: perm.map((axis) => dims[axis]) }];
   },
   grad: ({ build, node, outputGrads }) => {
+    const g = outputGrads[0]!;
     const perm = permutation(node, staticShape(node.input(0), node).length);
-    return [build.op('Transpose', [outputGrads[0]!], { perm: perm.map((_, axis) => perm.indexOf(axis)) })];
+    const inverse = perm.map((_, axis) => perm.indexOf(axis));
+    return [(swapsMatrix(inverse) && transposedProduct(build, g)) || build.op('Transpose', [g], { perm: inverse })];
   },
   evaluate: (node, [x]) => {
     const perm = permutation(node, x!.dims.length);

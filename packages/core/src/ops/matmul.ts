@@ -1,5 +1,5 @@
 /** @file Matrix products: MatMul and its transposing form FusedMatMul. */
-import { formatShape, isFloat, sizeOf } from '../graph';
+import { float, formatShape, isFloat, sizeOf } from '../graph';
 import type { Dim, Node, Shape, Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
 import { commonDtype } from './binary';
@@ -31,17 +31,44 @@ export const matmulFlops = (node: Node): number => {
 /** Swaps the last two dimensions. */
 export const swapLast = (shape: Shape): Shape => [...shape.slice(0, -2), ...shape.slice(-1), ...shape.slice(-2, -1)];
 
+interface ProductOptions {
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+  readonly alpha?: number;
+}
+
 /** alpha op(a) op(b), where op transposes the last two dimensions if told. */
-export function product(
-  build: GraphBuilder,
-  a: Value,
-  b: Value,
-  options: { transA?: boolean; transB?: boolean; alpha?: number } = {},
-): Value {
+export function product(build: GraphBuilder, a: Value, b: Value, options: ProductOptions = {}): Value {
   const { transA = false, transB = false, alpha = 1 } = options;
   if (!transA && !transB && alpha === 1) return build.op('MatMul', [a, b]);
-  const alphaAttribute = { type: 'float', value: alpha } as const;
-  return build.op('FusedMatMul', [a, b], { transA: Number(transA), transB: Number(transB), alpha: alphaAttribute });
+  return build.op('FusedMatMul', [a, b], { transA: Number(transA), transB: Number(transB), alpha: float(alpha) });
+}
+
+/** alpha op(a) op(b) of two matrices, as a Gemm without its third input. */
+export function gemm(build: GraphBuilder, a: Value, b: Value, options: ProductOptions = {}): Value {
+  const { transA = false, transB = false, alpha = 1 } = options;
+  return build.op('Gemm', [a, b], {
+    ...(transA ? { transA: 1 } : {}),
+    ...(transB ? { transB: 1 } : {}),
+    ...(alpha === 1 ? {} : { alpha: float(alpha) }),
+  });
+}
+
+/**
+ * The transpose of a matrix product that was just made, without moving an element: (op(A) op(B))' = op(B)' op(A)'.
+ * @returns null if `value` is no such product
+ */
+export function transposedProduct(build: GraphBuilder, value: Value): Value | null {
+  const node = value.producer;
+  if (!node || node.inputs.length !== 2) return null;
+  const [a, b] = [node.input(0), node.input(1)];
+  const transA = node.attribute('transA', 'int', 0) === 0;
+  const transB = node.attribute('transB', 'int', 0) === 0;
+  const alpha = node.attribute('alpha', 'float', 1);
+  if (node.opType === 'Gemm') return gemm(build, b, a, { transA: transB, transB: transA, alpha });
+  const isMatrixProduct = node.opType === 'MatMul' || node.opType === 'FusedMatMul';
+  if (!isMatrixProduct || staticShape(a).length < 2 || staticShape(b).length < 2) return null;
+  return product(build, b, a, { transA: transB, transB: transA, alpha });
 }
 
 /**
@@ -51,8 +78,8 @@ function sharedMatrixGrad({ build, node, wants, outputGrads }: GradContext): (Va
   const [x, w] = [node.input(0), node.input(1)];
   const rows = flattenRows(build, outputGrads[0]!);
   return [
-    wants(0) ? reshape(build, build.op('Gemm', [rows, w], { transB: 1 }), staticShape(x)) : null,
-    wants(1) ? build.op('Gemm', [flattenRows(build, x), rows], { transA: 1 }) : null,
+    wants(0) ? reshape(build, gemm(build, rows, w, { transB: true }), staticShape(x)) : null,
+    wants(1) ? gemm(build, flattenRows(build, x), rows, { transA: true }) : null,
   ];
 }
 

@@ -3,7 +3,7 @@ import { Tensor, sizeOf } from '../graph';
 import type { Node, Shape, Value } from '../graph';
 import { fromNumbers } from './elements';
 import { perInput } from './flops';
-import { reshape, zeros } from './gradient';
+import { reduceSum, reshape, zeros } from './gradient';
 import type { GradContext, GradRule, InferContext, OpRule, ValueType } from './rule';
 import { shapeError, staticShape, unsupportedForm } from './shapes';
 import { windowOf, windowOutput } from './window';
@@ -102,6 +102,6 @@ export const GlobalMaxPool: OpRule = globalPool(({ build, node, outputGrads }) =
   const dims = staticShape(node.input(0), node);
   const axes = dims.slice(2).map((_, axis) => axis + 2);
   const mask = build.op('Cast', [build.op('Equal', [node.input(0), node.output()])], { to: 1 });
-  const count = build.op('ReduceSum', [mask, build.int64s(axes)], { keepdims: 1 });
+  const count = reduceSum(build, mask, axes);
   return [build.op('Mul', [mask, build.op('Div', [outputGrads[0]!, count])])];
 });
