@@ -1,6 +1,7 @@
 export * from './errors';
 export * from './graph';
 export * from './onnx';
+export * from './passes';
 export * from './issues';
 export * from './recipe';
 export * from './bundle';

@@ -297,7 +297,7 @@ export class Model {
     /** Opset version by domain; '' is the standard domain. */
     readonly opsets: Map<string, number> = new Map([[ONNX_DOMAIN, 21]]),
     readonly metadata: Map<string, string> = new Map(),
-    readonly irVersion = 10,
+    public irVersion = 10,
     readonly producer = 'modelpress',
   ) {}
 
