@@ -7,6 +7,7 @@ module.exports = {
   moduleNameMapper: {
     '^@modelpress/(core|service|client|dan)$': '<rootDir>/packages/$1/src/index.ts',
     '^@modelpress/examples$': '<rootDir>/examples/support-bot.ts',
+    '^@modelpress/service/testing$': '<rootDir>/packages/service/src/testing/index.ts',
     '^@modelpress/api$': '<rootDir>/apps/api/src/index.ts',
   },
   // Nest 12 and a few others ship ES modules only; Jest 30 on Node 20 needs them compiled.
@@ -27,6 +28,8 @@ module.exports = {
   transformIgnorePatterns: [
     '/node_modules/(?!(?:\\.pnpm/[^/]+/node_modules/)?(@nestjs/|@bufbuild/|@huggingface/tokenizers/))',
   ],
+  globalSetup: '<rootDir>/tools/jest.global-setup.cjs',
+  globalTeardown: '<rootDir>/tools/jest.global-teardown.cjs',
   setupFilesAfterEnv: ['<rootDir>/tools/jest.setup.cjs'],
   testTimeout: 60_000,
   maxWorkers: 2,

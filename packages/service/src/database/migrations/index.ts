@@ -1,1 +1,4 @@
-export const MIGRATIONS = [] as const;
+import { Initial1763800000000 } from './1763800000000-initial';
+
+/** Oldest first. A migration that has been released is never changed: add another. */
+export const MIGRATIONS = [Initial1763800000000] as const;
