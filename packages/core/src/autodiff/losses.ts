@@ -1,4 +1,4 @@
-/** @file Losses as graph fragments. Each returns a float32 scalar. */
+/** @file Losses as graph fragments for opset 18 and later. Each returns a float32 scalar. */
 import { invalid } from '../errors';
 import { Tensor, sameShape, sizeOf } from '../graph';
 import type { Value } from '../graph';
@@ -57,7 +57,7 @@ export function crossEntropy(
     const label = build.op('Where', [isIgnored, build.scalar(0, 'int64'), labels]);
     const column = build.op('Unsqueeze', [label, build.int64s([1])]);
     const picked = build.op('Squeeze', [build.op('GatherElements', [logits, column], { axis: 1 }), build.int64s([1])]);
-    const total = build.reduce('ReduceLogSumExp', logits, [1], false);
+    const total = build.op('ReduceLogSumExp', [logits, build.int64s([1])], { keepdims: 0 });
     const table = classWeights && build.constant(Tensor.float32([classes], classWeights), 'classWeights');
     const weights = table ? mul(build, counted, build.op('Gather', [table, label])) : counted;
     const hard = mul(build, build.op('Sub', [total, picked]), weights);
@@ -126,9 +126,12 @@ export function cosineDistance(build: GraphBuilder, a: Value, b: Value): Value {
   const dims = staticShape(a);
   const rows = sizeOf(dims.slice(0, -1));
   return build.scope('cosineDistance', () => {
-    const length = (x: Value): Value => build.reduce('ReduceL2', x, [-1], false);
+    const length = (x: Value): Value => build.op('ReduceL2', [x, build.int64s([-1])], { keepdims: 0 });
     const lengths = build.op('Max', [mul(build, length(a), length(b)), build.scalar(1e-12)]);
-    const cosines = build.op('Div', [build.reduce('ReduceSum', mul(build, a, b), [-1], false), lengths]);
+    const cosines = build.op('Div', [
+      build.op('ReduceSum', [mul(build, a, b), build.int64s([-1])], { keepdims: 0 }),
+      lengths,
+    ]);
     return build.op('Sub', [build.scalar(1), mul(build, sumAll(build, cosines), 1 / rows)]);
   });
 }

@@ -1,11 +1,11 @@
 /** @file Turns a model into the graph of one training step: forward, loss, backward. */
 import { invalid } from '../errors';
-import { ONNX_DOMAIN, clone, isFloat } from '../graph';
+import { clone } from '../graph';
 import type { Model, Value } from '../graph';
 import { GraphBuilder } from '../graph/builder';
+import { promoteToInputs, raiseOpset, removeDeadCode } from '../passes';
 import { differentiate } from './differentiate';
 import { addGate } from './gates';
-import { removeUnused } from './remove-unused';
 import { isRowTable, rowGradient } from './row-gradients';
 
 /** Where the gradient of a parameter comes out. */
@@ -51,9 +51,6 @@ export interface TrainingGraph {
   readonly gates: ReadonlyMap<string, { readonly input: string; readonly gradient: string }>;
 }
 
-/** ScatterND and ScatterElements add since opset 16; between 13 and 17 nothing that we read changed its meaning. */
-const MIN_TRAINING_OPSET = 17;
-
 /**
  * Builds the training graph of a model with static shapes (see `passes/specialise`); the model itself is left alone.
  * @throws `autodiff.*`, `loss.*`, `ops.*`: an op without gradient, a dynamic shape, a parameter that is none
@@ -61,9 +58,9 @@ const MIN_TRAINING_OPSET = 17;
 export function buildTrainingGraph(source: Model, options: TrainingGraphOptions): TrainingGraph {
   const model = clone(source);
   const { graph } = model;
-  model.opsets.set(ONNX_DOMAIN, Math.max(model.opset, MIN_TRAINING_OPSET));
+  raiseOpset(model);
   const build = new GraphBuilder(model);
-  const parameters = options.parameters.map((name) => promoteToInput(model, name));
+  const parameters = promote(model, options.parameters);
   const activations = (options.activations ?? []).map((name) => graph.value(name));
   const gates = (options.gates ?? []).map(({ value, axis }) => {
     return { value, gate: addGate(build, graph.value(value), axis, `${value}.gate`) };
@@ -107,7 +104,7 @@ export function buildTrainingGraph(source: Model, options: TrainingGraphOptions)
     gradients.set(table.name, { kind: 'rows', ids, rows });
   }
   const lossName = expose(loss, 'loss');
-  removeUnused(graph);
+  removeDeadCode(model);
   return {
     model,
     loss: lossName,
@@ -118,17 +115,14 @@ export function buildTrainingGraph(source: Model, options: TrainingGraphOptions)
   };
 }
 
-/** Turns a float32 initializer into a graph input of the same name. */
-function promoteToInput(model: Model, name: string): Value {
-  const value = model.graph.value(name);
-  if (!value.constant) throw invalid('autodiff.parameter', `"${name}" is not an initializer of the model.`);
-  if (value.constant.dtype !== 'float32') {
-    const kind = isFloat(value.constant.dtype) ? 'cast it to float32 first' : 'only float32 can be trained';
-    throw invalid('autodiff.parameter', `Parameter "${name}" is ${value.constant.dtype}: ${kind}.`);
-  }
-  value.constant = undefined;
-  model.graph.inputs.push(value);
-  return value;
+/** Makes trained initializers graph inputs. */
+function promote(model: Model, names: readonly string[]): Value[] {
+  promoteToInputs(model, names);
+  return names.map((name) => {
+    const value = model.graph.value(name);
+    if (value.dtype === 'float32') return value;
+    throw invalid('autodiff.parameter', `Parameter "${name}" is ${value.dtype}; only float32 can be trained.`);
+  });
 }
 
 /** Declares values as outputs under a name; an input, a constant or what is an output already gets a copy for it. */

@@ -113,17 +113,6 @@ export class GraphBuilder {
     return outputs;
   }
 
-  /**
-   * A reduction over axes. They are an input since opset 18 (of ReduceSum since 13) and an attribute before.
-   * @param keepdims whether reduced axes stay as 1
-   */
-  reduce(opType: Extract<OpName, `Reduce${string}`>, value: Value, axes: readonly number[], keepdims: boolean): Value {
-    const keep = { keepdims: Number(keepdims) };
-    return opType === 'ReduceSum' || this.model.opset >= 18
-      ? this.op(opType, [value, this.int64s(axes)], keep)
-      : this.op(opType, [value], { ...keep, axes });
-  }
-
   /** Makes sure that a node has its first `count` outputs, adding optional ones it left out; returns them. */
   extendOutputs(node: Node, count: number): readonly Value[] {
     for (let index = 0; index < count; index++) {

@@ -12,7 +12,7 @@ export function reshape(build: GraphBuilder, value: Value, dims: readonly number
 
 /** Sums over `axes`, keeping them as 1. */
 export const reduceSum = (build: GraphBuilder, value: Value, axes: readonly number[]): Value =>
-  build.reduce('ReduceSum', value, axes, true);
+  build.op('ReduceSum', [value, build.int64s(axes)], { keepdims: 1 });
 
 /** `[rows, cols]` with the last dimension kept and all others flattened. */
 export function flattenRows(build: GraphBuilder, value: Value): Value {
