@@ -1,5 +1,7 @@
 export * from './errors';
 export * from './graph';
+export * from './graph/builder';
+export * from './graph/cost';
 export * from './onnx';
 export * from './passes';
 export * from './issues';

@@ -10,6 +10,6 @@ export { sequence } from './pass';
 export type { Pass, PassResult } from './pass';
 export { promoteToInputs } from './promote-to-inputs';
 export { raiseOpset, TARGET_OPSET } from './raise-opset';
-export { isParameter, parameterNames } from './rewrite';
+export { parameterNames } from './rewrite';
 export { simplify, specialise } from './specialise';
 export type { Specialisation } from './specialise';
