@@ -8,7 +8,7 @@ export type WeightFacts = Pick<Manifest, 'parameters' | 'sparsity'>;
 
 /** Counts parameters and zeros. Rank-0 floats (scales, epsilons) and integers of shape arithmetic are no parameters. */
 export function weightFacts(model: Model, components: readonly ComponentEntry[]): WeightFacts {
-  const parameters = model.graph.initializers.filter(isParameter);
+  const parameters = model.graph.initializers.filter(isWeight);
   const tables = new Set(components.filter((c) => c.component === 'embeddings').map((c) => c.weight));
   const count = (values: readonly Value[]): number => values.reduce((sum, value) => sum + value.constant!.size, 0);
   const sparsity = parameters
@@ -21,7 +21,7 @@ export function weightFacts(model: Model, components: readonly ComponentEntry[])
 }
 
 /** Whether a value holds weights: a float of rank 1 or more, or a quantized matrix. */
-export function isParameter({ constant }: Value): boolean {
+export function isWeight({ constant }: Value): boolean {
   if (!constant) return false;
   return isFloat(constant.dtype) ? constant.dims.length > 0 : isQuantizedMatrix(constant);
 }

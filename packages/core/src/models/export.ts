@@ -5,7 +5,7 @@ import { readBundle } from '../bundle/bundle';
 import type { Bundle } from '../bundle/bundle';
 import { unsupported } from '../errors';
 import type { Tensor } from '../graph';
-import { isParameter } from '../bundle/describe';
+import { isWeight } from '../bundle/describe';
 import { headFor, TRANSFORMER_ARCHITECTURES } from './config';
 import type { TransformerArchitecture, TransformerConfig } from './config';
 import { configFromHuggingFace } from './config-huggingface';
@@ -56,7 +56,7 @@ function transformerArchitecture(architecture: string): TransformerArchitecture 
 function checkpointTensors({ model, manifest, labels }: Bundle, config: TransformerConfig): TensorToWrite[] {
   const specs = parameterSpecs(config, headFor(manifest.task, labels.length));
   const expected = new Set(specs.map((spec) => spec.name));
-  const extra = model.graph.initializers.find((value) => isParameter(value) && !expected.has(value.name));
+  const extra = model.graph.initializers.find((value) => isWeight(value) && !expected.has(value.name));
   if (extra) throw weightsRefusal(`it has weights "${extra.name}" that ${config.architecture} does not have`);
   const parameter = ({ name, dims }: ParameterSpec): Tensor<'float32'> => {
     const tensor = model.graph.values.get(name)?.constant;

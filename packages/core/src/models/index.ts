@@ -1,3 +1,5 @@
+export { buildBilstm } from './bilstm';
+export type { BilstmConfig } from './bilstm';
 export { openCheckpoint } from './checkpoint';
 export type { Checkpoint } from './checkpoint';
 export { headFor, maxLengthOf, structureOf, transformerConfig, uniformLayers } from './config';
@@ -5,13 +7,19 @@ export type { Activation, Head, LayerSizes, TransformerArchitecture, Transformer
 export { configFromHuggingFace, taskOf } from './config-huggingface';
 export type { HuggingFaceConfig } from './config-huggingface';
 export { configToHuggingFace } from './config-huggingface-export';
-export { createTransformer } from './create';
+export { createBilstm, createTextCnn, createTransformer } from './create';
 export type { CreateOptions } from './create';
+export * from './detect';
+export { insertDropout } from './dropout';
+export type { DropoutOptions, DropoutSite } from './dropout';
 export { exportHuggingFace, transformerConfigOf } from './export';
 export { importHuggingFace, manifestFor } from './import';
 export type { ImportedModel, ImportOptions } from './import';
 export type { BuiltModel } from './network';
 export { SafetensorsFile, writeSafetensors } from './safetensors';
+export { buildTextCnn } from './textcnn';
+export type { TextCnnConfig } from './textcnn';
 export { buildTransformer } from './transformer';
+export { unrollLstm } from './unroll-lstm';
 export { freshWeights } from './weights';
 export type { WeightRole, WeightSource } from './weights';

@@ -9,6 +9,7 @@ import { Gather, GatherElements, GatherND, OneHot } from './gather';
 import { Gemm } from './gemm';
 import { LayerNormalization } from './layer-normalization';
 import { Expand, Tile, Transpose } from './layout';
+import { LSTM } from './lstm';
 import { FusedMatMul, MatMul } from './matmul';
 import { ArgMax, CumSum, TopK, Trilu } from './ordering';
 import { AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool } from './pool';
@@ -48,6 +49,7 @@ export const STANDARD_OPS = {
   Gemm,
   GlobalAveragePool,
   GlobalMaxPool,
+  LSTM,
   LayerNormalization,
   LogSoftmax,
   MatMul,

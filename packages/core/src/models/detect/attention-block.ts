@@ -36,7 +36,7 @@ type LinearsByOutput = ReadonlyMap<Value, Linear>;
 export function attentionBlock(output: Linear, residual: Node, linears: LinearsByOutput): AttentionBlock | undefined {
   const contexts = findAbove(output.input, (value) => productAt(value) ?? linears.get(value), isLayout);
   const products = contexts.filter((context) => context instanceof Node);
-  const direct = contexts.find((context) => !(context instanceof Node));
+  const direct = contexts.find((context): context is Linear => !(context instanceof Node));
   if (products.length === 0) return direct && averagesFirst(direct) ? averaging(direct, output, residual) : undefined;
 
   const parts = products.map((product) => attentionPart(product, linears));

@@ -15,6 +15,7 @@ export const TFJS_OPS: { readonly [Op in OpName]: TfjsOp | Unsupported } = {
   ...LAYOUT,
   ...LINEAR,
   ...REDUCING,
+  LSTM: { unsupported: 'unroll it first, as training does' },
   QuantizeLinear: QUANTIZED,
   DequantizeLinear: QUANTIZED,
   DynamicQuantizeLinear: QUANTIZED,

@@ -1,0 +1,55 @@
+import { Tensor } from '../graph';
+import { specialise } from '../passes';
+import { headFor, transformerConfig } from './config';
+import { insertDropout } from './dropout';
+import { maxDifference, runModel, tokenBatch } from './testing';
+import { buildTransformer } from './transformer';
+import { freshWeights } from './weights';
+
+const SIZES = { batch: 3, sequence: 7 };
+const batch = tokenBatch(SIZES.batch, SIZES.sequence, 60);
+
+const build = (architecture: 'bert' | 'roberta' | 'distilbert' | 'gpt2') =>
+  specialise(
+    buildTransformer(
+      transformerConfig(architecture, { layers: 2, hidden: 16, heads: 4, vocabulary: 60, maxLength: 12, padId: 0 }),
+      headFor('classification', 3),
+      freshWeights(5, 0.3),
+    ).model,
+    SIZES,
+  );
+
+describe('insertDropout', () => {
+  it.each(['bert', 'roberta', 'distilbert', 'gpt2'] as const)(
+    '%s: masks of one change nothing, masks count',
+    async (architecture) => {
+      const { logits } = await runModel(build(architecture), batch);
+      const model = build(architecture);
+      const sites = insertDropout(model, { ratio: 0.1, attentionRatio: 0.2 });
+      // Embeddings, per layer probabilities and two block outputs, and the classifier's input.
+      expect(sites).toHaveLength(1 + 2 * 3 + 1);
+      expect(sites.filter(({ ratio }) => ratio === 0.2).map(({ dims }) => dims)).toEqual([
+        [3, 4, 7, 7],
+        [3, 4, 7, 7],
+      ]);
+      const filled = (value: number) =>
+        Object.fromEntries(
+          sites.map(({ input, dims }) => {
+            const size = dims.reduce((product, dim) => product * dim, 1);
+            return [input, Tensor.float32(dims, new Float32Array(size).fill(value))];
+          }),
+        );
+      const kept = await runModel(model, batch, [], filled(1));
+      expect(maxDifference(kept.logits, logits)).toBeLessThan(1e-6);
+      const changed = await runModel(model, batch, [], filled(0.5));
+      expect(maxDifference(changed.logits, logits)).toBeGreaterThan(1e-3);
+    },
+  );
+
+  it('leaves out sites of ratio 0 and keeps shapes symbolic models out', () => {
+    expect(insertDropout(build('bert'), { ratio: 0, attentionRatio: 0.1 })).toHaveLength(2);
+    const config = transformerConfig('bert', { layers: 1, hidden: 8, heads: 2, vocabulary: 20 });
+    const { model } = buildTransformer(config, headFor('regression', 0), freshWeights(1, 0.02));
+    expect(() => insertDropout(model, { ratio: 0.1 })).toThrow(expect.objectContaining({ code: 'dropout.dynamic' }));
+  });
+});
