@@ -74,7 +74,7 @@ export async function benchmark(
       for (const subject of subjects) executables.push(await subject.compile(threads));
       for (const shape of shapes) {
         throwIfAborted(options.signal);
-        options.onProgress?.(cells.length, total, phase(shape, threads));
+        options.onProgress?.(cells.length, total, describeCell({ ...shape, threads }));
         const works = subjects.map((subject, i) => timedWork(subject, executables[i], shape, options));
         cells.push({ ...shape, threads, ...(await measure(works, shape, options)) });
       }
@@ -90,7 +90,8 @@ interface TextShape {
   readonly sequence: 'text';
 }
 
-const phase = ({ batch, sequence }: Shape | TextShape, threads: number): string =>
+/** A cell's condition in words: `batch 8, 128 tokens, 2 threads`. */
+export const describeCell = ({ batch, sequence, threads }: Pick<Cell, 'batch' | 'sequence' | 'threads'>): string =>
   `batch ${batch}, ${sequence === 'text' ? 'real texts' : `${sequence} tokens`}, ${threads} thread${threads === 1 ? '' : 's'}`;
 
 /** What one subject does in one round. */

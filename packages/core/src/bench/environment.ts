@@ -1,15 +1,14 @@
 /** @file The machine that measurements are taken on. */
 import type { Environment } from '../report/measurement';
-import { machineCapabilities, ortRuntime } from '../runtime';
+import { machineCapabilities, ORT_VERSION } from '../runtime';
 
 /** Flags with instructions that multiply and add four int8 pairs at once; without one, int8 is seldom faster. */
 const INT8_FLAGS: ReadonlySet<string> = new Set(['avx_vnni', 'avx512_vnni', 'amx_int8', 'asimddp', 'i8mm']);
 
 /** This machine, as it goes beside a measurement taken on its CPU with ONNX Runtime. */
-export async function readEnvironment(threads: number): Promise<Environment> {
+export function readEnvironment(threads: number): Environment {
   const { cpuFlags, ...machine } = machineCapabilities();
-  const { version } = await ortRuntime.capabilities();
-  return { ...machine, cpuFlags: [...cpuFlags], runtime: `onnxruntime-node ${version}`, device: 'cpu', threads };
+  return { ...machine, cpuFlags: [...cpuFlags], runtime: `onnxruntime-node ${ORT_VERSION}`, device: 'cpu', threads };
 }
 
 /** What to tell a user about int8 on a machine with these flags, or undefined if it runs fast there. */

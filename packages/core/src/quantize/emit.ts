@@ -1,8 +1,8 @@
 /** @file The nodes that replace a float product or look-up by its int8 form. */
 import { int } from '../graph/attribute';
-import { DTYPES, Graph, MICROSOFT_DOMAIN, Node, ONNX_DOMAIN, Value } from '../graph';
+import { DTYPES, Graph, MICROSOFT_DOMAIN, Node, ONNX_DOMAIN, Tensor, Value } from '../graph';
 import type { Attribute, DType, Model, Shape } from '../graph';
-import type { LinearSite, TableSite } from './sites';
+import type { Bias, LinearSite, TableSite } from './sites';
 
 /**
  * How a dynamically quantized product is written.
@@ -39,8 +39,7 @@ export class Int8Emitter {
 
   /** Value of y = scale * (x W) + bias in int8; `weight.scales` is [out] and includes the site's factor. */
   linear(site: LinearSite, weight: Int8Weight): Value {
-    const bias = site.bias && this.graph.addInitializer(this.graph.uniqueName(`${site.weight.name}_bias`), site.bias);
-    return FORM_EMITTERS[this.form](this, site, weight, bias);
+    return FORM_EMITTERS[this.form](this, site, weight, site.bias && this.biasVector(site.bias));
   }
 
   /** Value of a look-up: gathers int8 rows and their scales ([rows, 1]), and multiplies them. */
@@ -58,6 +57,21 @@ export class Int8Emitter {
   transposed(before: Node, values: Value): Value {
     const shape = [...(values.shape ?? [])].reverse();
     return this.node(before, 'Transpose', [values], ['int8', shape]);
+  }
+
+  /** The bias as a vector, its factor applied: the same initializer if nothing else reads it. */
+  private biasVector({ value, factor }: Bias): Value {
+    const given = value.constant as Tensor<'float32'>;
+    const dims = [given.size];
+    if (factor === 1 && given.dims.length === 1) return value;
+    const vector = Tensor.float32(
+      dims,
+      given.data.map((x) => x * factor),
+    );
+    if (value.uses.size > 1) return this.graph.addInitializer(this.graph.uniqueName(`${value.name}_vector`), vector);
+    value.constant = vector;
+    value.shape = dims;
+    return value;
   }
 
   /** @internal One output node in front of `site`; returns its output. */

@@ -1,6 +1,8 @@
 /** @file Fewer bits per weight. */
 export { quantizeSymmetric, symmetricLevels } from './affine';
 export type { ChannelAxis, QuantizedMatrix } from './affine';
+export { chooseForm } from './choose-form';
+export type { FormChoice } from './choose-form';
 export { quantizeDynamicInt8 } from './dynamic';
 export type { DynamicInt8Options, DynamicInt8Result, QuantizedWeight } from './dynamic';
 export { EMISSION_FORMS } from './emit';

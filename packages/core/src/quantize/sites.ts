@@ -1,6 +1,6 @@
 /** @file Finds what an int8 rewrite can replace: matrix products with a constant weight, and table look-ups. */
 import type { Graph, Node, Value } from '../graph';
-import { ONNX_DOMAIN, Tensor } from '../graph';
+import { ONNX_DOMAIN } from '../graph';
 import { invalid } from '../errors';
 
 /** y = scale * (x W) + bias, with W constant. */
@@ -14,10 +14,17 @@ export interface LinearSite {
   readonly transposed: boolean;
   /** Factor of the product (Gemm's alpha), folded into the weight's scales. */
   readonly scale: number;
-  /** Constant [out], already multiplied by Gemm's beta. */
-  readonly bias: Tensor<'float32'> | undefined;
+  readonly bias: Bias | undefined;
   /** Value that the rewrite produces instead: the product's output, or that of the Add that was folded in as bias. */
   readonly output: Value;
+}
+
+/** A constant vector added to a product. */
+export interface Bias {
+  /** Initializer of [out] or [1, out]. */
+  readonly value: Value;
+  /** What it is multiplied by: Gemm's beta. */
+  readonly factor: number;
 }
 
 /** Rows of a constant table, looked up by index. */
@@ -117,7 +124,7 @@ function classifyMatMul(graph: Graph, node: Node): LinearSite | Skipped | undefi
     weight: weight.value,
     transposed: weight.transposed,
     scale: 1,
-    bias: bias?.tensor,
+    bias: bias && { value: bias.value, factor: 1 },
     output: bias?.output ?? node.output(),
   };
 }
@@ -131,7 +138,8 @@ function classifyGemm(graph: Graph, node: Node): LinearSite | Skipped | undefine
   const transposed = weight.transposed !== (node.attribute('transB', 'int', 0) === 1);
   const outputs = weight.value.constant!.dims[transposed ? 0 : 1];
   const added = node.inputs[2];
-  const own = added ? biasTensor(added, outputs, node.attribute('beta', 'float', 1)) : undefined;
+  const own =
+    added && isBias(added, outputs) ? { value: added, factor: node.attribute('beta', 'float', 1) } : undefined;
   if (added && !own) return skip(node, 'the added term is not a constant bias vector', weight.value);
   const following = own ? undefined : followingBias(graph, node.output(), outputs);
   return {
@@ -140,7 +148,7 @@ function classifyGemm(graph: Graph, node: Node): LinearSite | Skipped | undefine
     weight: weight.value,
     transposed,
     scale: node.attribute('alpha', 'float', 1),
-    bias: own ?? following?.tensor,
+    bias: own ?? (following && { value: following.value, factor: 1 }),
     output: following?.output ?? node.output(),
   };
 }
@@ -173,32 +181,19 @@ function weightProblem(weight: Value): string | undefined {
 }
 
 /** The bias added right after a product, if nothing else reads the product. */
-function followingBias(
-  graph: Graph,
-  product: Value,
-  outputs: number,
-): { tensor: Tensor<'float32'>; output: Value } | undefined {
+function followingBias(graph: Graph, product: Value, outputs: number): { value: Value; output: Value } | undefined {
   const [use, another] = product.uses;
   if (!use || another || graph.outputs.includes(product)) return undefined;
   if (use.node.opType !== 'Add' || use.node.domain !== ONNX_DOMAIN) return undefined;
-  const tensor = biasTensor(use.node.input(1 - use.index), outputs, 1);
-  return tensor && { tensor, output: use.node.output() };
+  const value = use.node.input(1 - use.index);
+  return isBias(value, outputs) ? { value, output: use.node.output() } : undefined;
 }
 
-/** A constant vector of `outputs` elements times `factor`, or undefined if the value is anything else. */
-function biasTensor(value: Value, outputs: number, factor: number): Tensor<'float32'> | undefined {
-  const { constant } = value;
-  if (!constant?.is('float32') || constant.size !== outputs || constant.dims.at(-1) !== outputs) return undefined;
-  if (constant.dims.length > 2) return undefined;
-  const vector = constant.reshape([outputs]);
-  return factor === 1 ? vector : scaled(vector, factor);
+/** Whether a value is a constant float vector of `outputs` elements. */
+function isBias({ constant }: Value, outputs: number): boolean {
+  if (constant?.dtype !== 'float32' || constant.size !== outputs) return false;
+  return constant.dims.length <= 2 && constant.dims.at(-1) === outputs;
 }
-
-const scaled = (tensor: Tensor<'float32'>, factor: number): Tensor<'float32'> =>
-  Tensor.float32(
-    tensor.dims,
-    tensor.data.map((x) => x * factor),
-  );
 
 const skip = (node: Node, reason: string, weight?: Value): Skipped => ({
   node: node.name,

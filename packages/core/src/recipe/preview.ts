@@ -24,7 +24,6 @@ export function checkInputs(stages: readonly ResolvedStage[], inputs: StagePrevi
   for (const stage of stages) {
     const { needs } = stage.definition;
     if (needs.model && stage.from === undefined && inputs.model === undefined) require('model', stage, 'a model');
-    if (needs.baseline && inputs.model === undefined) require('model', stage, 'the original model');
     for (const role of needs.datasets)
       if (inputs.datasets[role] === undefined) require(`datasets.${role}`, stage, `a data set as "${role}"`);
   }

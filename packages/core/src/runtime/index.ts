@@ -1,4 +1,4 @@
 export * from './capabilities';
-export { ortRuntime } from './ort';
+export { ORT_VERSION, ortRuntime } from './ort';
 export * from './runtime';
 export { tfjsRuntime } from './tfjs';

@@ -87,7 +87,7 @@ export interface StageDefinition<Config = unknown> {
   readonly schema: z.ZodType<Config>;
   readonly needs: {
     readonly model: boolean;
-    /** Also gets the job's original model and is measured against it. */
+    /** Also gets the job's original model, if the job has one, and is measured against it. */
     readonly baseline?: boolean;
     readonly datasets: readonly DatasetRole[];
     /** Also given, and part of the stage run's key, where the job has them. */

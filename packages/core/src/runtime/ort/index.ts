@@ -13,11 +13,14 @@ import { OrtExecutable } from './session';
 const LOG_FATAL = 4;
 ort.env.logLevel = 'fatal';
 
+/** Version of onnxruntime-node, known without loading a device. */
+export const ORT_VERSION = ort.env.versions.node ?? 'unknown';
+
 class OrtRuntime implements Runtime {
   readonly name = 'ort';
 
   async capabilities(): Promise<RuntimeCapabilities> {
-    return { runtime: this.name, version: ort.env.versions.node ?? 'unknown', devices: await deviceReports() };
+    return { runtime: this.name, version: ORT_VERSION, devices: await deviceReports() };
   }
 
   async compile(

@@ -1,0 +1,81 @@
+/** @file What the benchmark stage tells people. */
+import { describeCell } from '../bench/benchmark';
+import type { Cell } from '../bench/benchmark';
+import { int8Warning } from '../bench/environment';
+import { formatBytes, formatNumber } from '../report/format';
+import type { Environment, ReportSection } from '../report/measurement';
+import type { MeasuredModel } from './benchmark-measurements';
+
+export function benchmarkSections(
+  cells: readonly Cell[],
+  models: readonly MeasuredModel[],
+  environment: Environment,
+): ReportSection[] {
+  const synthetic = cells.filter(({ sequence }) => sequence !== 'text');
+  const real = cells.filter(({ sequence }) => sequence === 'text');
+  return [
+    latencyTable(
+      'Latency',
+      synthetic,
+      'Random tokens without padding. Milliseconds of one batch; speed-up is the ratio of medians with its 95 % interval.',
+    ),
+    ...(real.length > 0
+      ? [latencyTable('Latency from text to result', real, 'Texts of the data set, tokenization included.')]
+      : []),
+    sizeTable(models),
+    { kind: 'text', title: 'Machine', text: describe(environment) },
+  ];
+}
+
+function latencyTable(title: string, cells: readonly Cell[], note: string): ReportSection {
+  return {
+    kind: 'table',
+    title,
+    columns: ['Batch', 'Tokens', 'Threads', 'p50', 'p95', 'p99', 'Texts/s', 'Original p50', 'Speed-up', 'Rounds'],
+    rows: cells.map(({ batch, sequence, threads, candidate, baseline, speedup, rounds }) => [
+      batch,
+      sequence === 'text' ? 'as they are' : sequence,
+      threads,
+      `${formatNumber(candidate.p50)} ms`,
+      `${formatNumber(candidate.p95)} ms`,
+      `${formatNumber(candidate.p99)} ms`,
+      formatNumber(candidate.throughput),
+      baseline ? `${formatNumber(baseline.p50)} ms` : null,
+      speedup ? `${speedup.value.toFixed(2)}× (${speedup.interval.map((x) => x.toFixed(2)).join('–')})` : null,
+      rounds,
+    ]),
+    note,
+  };
+}
+
+const NAMES = { candidate: 'Result', baseline: 'Original' } as const;
+
+const sizeTable = (models: readonly MeasuredModel[]): ReportSection => ({
+  kind: 'table',
+  title: 'Size and memory',
+  columns: ['Model', 'On disk', 'After gzip', 'Parameters', 'Peak memory', 'Time to load'],
+  rows: models.map(({ subject, size, memory, parameters }) => [
+    NAMES[subject],
+    formatBytes(size.model),
+    size.compressed === undefined ? null : formatBytes(size.compressed),
+    parameters,
+    memory ? formatBytes(memory.peakBytes) : null,
+    memory ? `${formatNumber(memory.loadMilliseconds)} ms` : null,
+  ]),
+  note: 'Peak memory is that of a fresh Node process that loads the model and runs the largest shape.',
+});
+
+const describe = ({ cpu, cores, cpuFlags, memoryBytes, os, node, runtime }: Environment): string =>
+  `${cpu}, ${cores} cores (${cpuFlags.join(' ') || 'instruction sets unknown'}), ${formatBytes(memoryBytes)} of memory, ${os}, Node ${node}, ${runtime}.`;
+
+/** Cells that other load disturbed, cells in which the result is not faster, and what this CPU lacks. */
+export function benchmarkWarnings(cells: readonly Cell[], { cpuFlags }: Environment): string[] {
+  const noisy = cells.filter(({ noise }) => noise !== undefined);
+  const slower = cells.filter(({ speedup }) => speedup !== undefined && speedup.interval[1] < 1);
+  const missing = int8Warning(cpuFlags);
+  return [
+    ...noisy.map((cell) => `The machine was noisy at ${describeCell(cell)}: ${cell.noise}.`),
+    ...slower.map((cell) => `The result is slower than the original at ${describeCell(cell)}.`),
+    ...(missing && slower.length > 0 ? [missing] : []),
+  ];
+}

@@ -1,0 +1,142 @@
+import { z } from 'zod';
+import { benchmark } from '../bench/benchmark';
+import type { TextRow } from '../bench/benchmark';
+import { readEnvironment } from '../bench/environment';
+import { requireLength } from '../bench/inputs';
+import { measureMemory } from '../bench/memory';
+import { measureSize } from '../bench/size';
+import { Subject } from '../bench/subject';
+import { invalid } from '../errors';
+import { readDatasetInfo, readSplit, SPLITS } from '../text';
+import { benchmarkMeasurements } from './benchmark-measurements';
+import type { MeasuredModel } from './benchmark-measurements';
+import { benchmarkSections, benchmarkWarnings } from './benchmark-report';
+import type { Estimate, Issue, StageContext, StageDefinition, StagePreview, StageResult } from './stage';
+
+const schema = z.strictObject({
+  batches: z.array(z.int().min(1).max(1024)).min(1).max(8).default([1, 8]).describe('Rows fed at once.'),
+  sequences: z.array(z.int().min(1)).min(1).max(8).default([32, 128]).describe('Tokens of each row, without padding.'),
+  threads: z
+    .array(z.int().min(1).max(256))
+    .max(4)
+    .default([])
+    .describe('Thread counts; default: all that the worker gives the stage.'),
+  seconds: z
+    .number()
+    .min(0.1)
+    .max(600)
+    .default(3)
+    .describe('Time for each batch, sequence and thread count, both models together.'),
+  warmup: z.int().min(0).max(1000).default(3).describe('Untimed rounds before each.'),
+  minRounds: z.int().min(3).max(10_000).default(10).describe('Timed rounds at least, however long they take.'),
+  maxRounds: z.int().min(3).max(100_000).default(1000).describe('Timed rounds at most.'),
+  endToEnd: z
+    .boolean()
+    .default(true)
+    .describe('Also time from real texts to results, tokenization included, where the job has a data set.'),
+  memory: z.boolean().default(true).describe('Measure peak memory, each model in a process of its own.'),
+  compressed: z.boolean().default(true).describe('Also state the size after gzip, which is what zeros save on disk.'),
+});
+export type BenchmarkConfig = z.infer<typeof schema>;
+
+/** Texts that the end-to-end timing goes through. */
+const TEXTS = 256;
+
+export const benchmarkStage: StageDefinition<BenchmarkConfig> = {
+  type: 'benchmark',
+  version: 1,
+  queue: 'bench',
+  summary: 'Times the model and the original in turns on this machine, and measures memory and size.',
+  schema,
+  needs: { model: true, baseline: true, datasets: [], optionalDatasets: ['data'] },
+  makesModel: false,
+  check,
+  estimate,
+  run,
+};
+
+function check({ sequences, minRounds, maxRounds }: BenchmarkConfig, { model }: StagePreview): readonly Issue[] {
+  const issues: Issue[] = [];
+  sequences.forEach((sequence, i) => {
+    if (!model || sequence <= model.maxLength) return;
+    const message = `The model takes at most ${model.maxLength} tokens.`;
+    issues.push({ path: `sequences[${i}]`, code: 'too-long', message });
+  });
+  if (minRounds > maxRounds)
+    issues.push({ path: 'minRounds', code: 'above-maximum', message: 'minRounds is above maxRounds.' });
+  return issues;
+}
+
+function estimate({ batches, sequences, threads, seconds, endToEnd }: BenchmarkConfig): Estimate {
+  const cells = batches.length * (sequences.length + Number(endToEnd)) * Math.max(1, threads.length);
+  return { seconds: 10 + cells * seconds * 1.3, notes: [] };
+}
+
+async function run(config: BenchmarkConfig, context: StageContext): Promise<StageResult> {
+  if (context.model === undefined) throw invalid('stage.model', 'The benchmark stage needs a model.');
+  const candidate = await Subject.open(context.model);
+  const compared = context.baseline !== undefined && context.baseline !== context.model;
+  const baseline = compared ? await Subject.open(context.baseline) : undefined;
+  for (const subject of [candidate, baseline]) {
+    if (subject) config.sequences.forEach((sequence) => requireLength(subject.manifest, sequence));
+  }
+  const threads = config.threads.length > 0 ? config.threads : [context.threads];
+  const environment = readEnvironment(Math.max(...threads));
+  const models: MeasuredModel[] = [await measureModel('candidate', candidate, config, context)];
+  if (baseline) models.push(await measureModel('baseline', baseline, config, context));
+  const texts = await readTexts(config, context, [candidate, baseline]);
+  const cells = await benchmark(candidate, baseline, {
+    ...config,
+    ...(texts ? { texts } : {}),
+    threads,
+    seed: context.seed,
+    signal: context.signal,
+    onProgress: (done, total, phase) => context.progress({ fraction: 0.1 + (0.9 * done) / total, phase }),
+  });
+  return {
+    measurements: benchmarkMeasurements(cells, models, environment),
+    sections: benchmarkSections(cells, models, environment),
+    warnings: benchmarkWarnings(cells, environment),
+  };
+}
+
+/** Size on disk and peak memory of one model, at the largest shape of the grid. */
+async function measureModel(
+  subject: MeasuredModel['subject'],
+  model: Subject,
+  config: BenchmarkConfig,
+  context: StageContext,
+): Promise<MeasuredModel> {
+  const { signal, threads } = context;
+  context.progress({ fraction: subject === 'candidate' ? 0.01 : 0.05, phase: `size and memory of the ${subject}` });
+  const size = await measureSize(model.folder, config.compressed, signal);
+  const shape = { batch: Math.max(...config.batches), sequence: Math.max(...config.sequences) };
+  const request = {
+    path: model.modelPath,
+    manifest: model.manifest,
+    vocabulary: model.vocabulary,
+    shape,
+    threads,
+    runs: 3,
+  };
+  const memory = config.memory ? { ...(await measureMemory(request, signal)), shape } : undefined;
+  return { subject, size, memory, parameters: model.manifest.parameters.total };
+}
+
+/** Texts of the data set's last split, if end-to-end timing is wanted and possible. */
+async function readTexts(
+  { endToEnd }: BenchmarkConfig,
+  { datasets: { data } }: StageContext,
+  subjects: readonly (Subject | undefined)[],
+): Promise<readonly TextRow[] | undefined> {
+  if (!endToEnd || data === undefined || subjects.some((subject) => subject && !subject.tokenizer)) return undefined;
+  const { splits } = await readDatasetInfo(data);
+  const split = SPLITS.findLast((name) => splits[name]);
+  if (!split) return undefined;
+  const texts: TextRow[] = [];
+  for await (const { text, pair } of readSplit(data, split)) {
+    texts.push(pair === undefined ? [text] : [text, pair]);
+    if (texts.length === TEXTS) break;
+  }
+  return texts.length > 0 ? texts : undefined;
+}

@@ -1,0 +1,38 @@
+/** @file The registry of stages: the one place that knows them all. */
+import { z } from 'zod';
+import { benchmarkStage } from './benchmark';
+import { quantizeStage } from './quantize';
+import type { QueueName, StageDefinition } from './stage';
+
+export * from './stage';
+
+/** Stage types that this version implements. */
+export const STAGE_TYPES = ['quantize', 'benchmark'] as const;
+export type StageType = (typeof STAGE_TYPES)[number];
+
+/** Every stage by type. */
+export const STAGES: Readonly<Record<StageType, StageDefinition>> = {
+  quantize: quantizeStage,
+  benchmark: benchmarkStage,
+};
+
+/** What `GET /v1/stages` says of a stage. */
+export interface StageDescription {
+  readonly type: StageType;
+  readonly version: number;
+  readonly queue: QueueName;
+  readonly summary: string;
+  readonly needs: StageDefinition['needs'];
+  readonly makesModel: boolean;
+  /** JSON Schema (draft 2020-12) of the config as users write it: defaults and descriptions included. */
+  readonly schema: Readonly<Record<string, unknown>>;
+}
+
+/** Describes every stage, in the order of STAGE_TYPES. */
+export function stageSchemas(): StageDescription[] {
+  return STAGE_TYPES.map((type) => {
+    const { version, queue, summary, needs, makesModel, schema } = STAGES[type];
+    const { $schema: _, ...json } = z.toJSONSchema(schema, { io: 'input' });
+    return { type, version, queue, summary, needs, makesModel, schema: json };
+  });
+}
