@@ -73,26 +73,31 @@ const throughTanh: Derivative = (build, { g, y }) => build.op('Sub', [g, mul(bui
 
 const SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI);
 
-/** d gelu(x) = cdf(x) + x pdf(x), cdf = (1 + erf(x / sqrt 2)) / 2, pdf = exp(-x^2 / 2) / sqrt(2 pi). */
+/**
+ * d gelu(x) = cdf(x) + x pdf(x) = (1 + erf(u) + (2 / sqrt pi) u / exp(u^2)) / 2 with u = x / sqrt 2. These passes over a
+ * large tensor are the dearest part of a step after the matrix products; dividing by exp(u^2) saves a negation, and
+ * where that overflows the quotient is 0 as it should be.
+ */
 const geluErfGrad: Derivative = (build, { g, x }) => {
-  // 2 d gelu = 1 + erf(u) + (2 / sqrt pi) u exp(-u^2) with u = x / sqrt 2
   const u = mul(build, x, Math.SQRT1_2);
-  const gaussian = build.op('Exp', [mul(build, u, build.op('Neg', [u]))]);
-  const slope = mul(build, mul(build, u, gaussian), 2 / Math.sqrt(Math.PI));
-  const twice = build.op('Add', [build.op('Add', [build.op('Erf', [u]), build.scalar(1)]), slope]);
+  const gaussian = build.op('Div', [u, build.op('Exp', [mul(build, u, u)])]);
+  const bump = mul(build, gaussian, 2 / Math.sqrt(Math.PI));
+  const twice = build.op('Add', [build.op('Add', [build.op('Erf', [u]), build.scalar(1)]), bump]);
   return mul(build, mul(build, twice, 0.5), g);
 };
 
-/** gelu(x) = x (1 + t) / 2, t = tanh(sqrt(2 / pi) (x + 0.044715 x^3)). */
+/**
+ * gelu(x) = x s with s = sigmoid(v), v = 2 sqrt(2 / pi) (x + 0.044715 x^3), because (1 + tanh z) / 2 = sigmoid(2 z).
+ * d gelu(x) = s + s (1 - s) x dv/dx, and x dv/dx = 3 v - 4 sqrt(2 / pi) x.
+ */
 const geluTanhGrad: Derivative = (build, { g, x }) => {
-  const square = mul(build, x, x);
-  const scaled = mul(build, square, 0.044715 * SQRT_2_OVER_PI);
-  const t = build.op('Tanh', [mul(build, build.op('Add', [scaled, build.scalar(SQRT_2_OVER_PI)]), x)]);
-  // 2 d gelu = (1 + t) + x (1 - t^2) w = (1 + t) (1 + (1 - t) x w), w = sqrt(2 / pi) (1 + 3 * 0.044715 x^2)
-  const inner = mul(build, build.op('Add', [mul(build, scaled, 3), build.scalar(SQRT_2_OVER_PI)]), x);
-  const onePlus = build.op('Add', [t, build.scalar(1)]);
-  const bracket = build.op('Add', [mul(build, build.op('Sub', [build.scalar(1), t]), inner), build.scalar(1)]);
-  return mul(build, mul(build, mul(build, onePlus, bracket), 0.5), g);
+  const cubic = mul(build, mul(build, x, x), 2 * SQRT_2_OVER_PI * 0.044715);
+  const v = mul(build, build.op('Add', [cubic, build.scalar(2 * SQRT_2_OVER_PI)]), x);
+  const s = build.op('Sigmoid', [v]);
+  const slope = build.op('Sub', [mul(build, v, 3), mul(build, x, 4 * SQRT_2_OVER_PI)]);
+  const gs = mul(build, g, s);
+  const rest = build.op('Sub', [gs, mul(build, gs, s)]);
+  return build.op('Add', [gs, mul(build, rest, slope)]);
 };
 
 const gelu: OpRule = {
