@@ -12,3 +12,5 @@ export { loadTokenizer, Tokenizer } from './tokenizer';
 export type { EncodeOptions, Encoding, SpecialRole, TokenizerKind } from './tokenizer';
 export { readTokenizerSource, TOKENIZER_FILES } from './tokenizer-files';
 export { bertTokenizer, bytePairTokenizer, parseVocabTxt } from './tokenizer-vocabulary';
+export { ENCODINGS, FORMATS, importDataset } from './import';
+export type { Column, Format, ImportFile, ImportOptions, Mapping } from './import';
