@@ -14,3 +14,4 @@ export * from './stages';
 export * from './text';
 export * from './runtime';
 export * from './autodiff';
+export * from './train';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { AdamwScalars } from './kernels/kernels';
 import { RowGradients } from './rows';
-import type { ParameterSlabs, ParameterSlot, ParameterSpec } from './slabs';
+import type { ParameterSlot, ParameterSpec } from './slabs';
 
 export const optimizerSchema = z.strictObject({
   learningRate: z.number().positive().describe('Peak learning rate.'),
@@ -49,29 +49,29 @@ export function adamwScalars(
 }
 
 export class AdamW {
-  private readonly rowGradients: ReadonlyMap<string, RowGradients>;
+  private readonly tables = new Map<ParameterSlot, RowGradients>();
 
-  /** @param rowParameters names of the parameters whose gradient comes as rows (embedding tables) */
   constructor(
-    private readonly slabs: ParameterSlabs,
     private readonly config: OptimizerConfig,
-    rowParameters: readonly string[] = [],
     private readonly decayRule: DecayRule = decayMatrices,
-  ) {
-    this.rowGradients = new Map(rowParameters.map((name) => [name, new RowGradients(slabs.slot(name))]));
+  ) {}
+
+  /** Announces that the gradient of a parameter, an embedding table, comes as rows. */
+  expectRows(slot: ParameterSlot): void {
+    if (!this.tables.has(slot)) this.tables.set(slot, new RowGradients(slot));
   }
 
-  /** Where the row gradients of an embedding table are collected. */
-  rows(name: string): RowGradients | undefined {
-    return this.rowGradients.get(name);
+  /** gradient[ids[r], :] += rows[r, :] of a table announced before. */
+  addRows(slot: ParameterSlot, ids: ArrayLike<number | bigint>, rows: Float32Array): void {
+    this.tables.get(slot)?.add(ids, rows);
   }
 
-  /** L2 norm of all gradients together; not finite when one element is not. */
-  gradientNorm(): number {
+  /** L2 norm of the gradients of these parameters together; not finite when one element is not. */
+  gradientNorm(slots: Iterable<ParameterSlot>): number {
     let sum = 0;
-    for (const slot of this.slabs.slots) {
-      const rows = this.rowGradients.get(slot.name);
-      sum += rows ? rows.sumSquares() : slot.kernels.sumSquares(slot.at.gradient, slot.size);
+    for (const slot of slots) {
+      const table = this.tables.get(slot);
+      sum += table ? table.sumSquares() : slot.kernels.sumSquares(slot.at.gradient, slot.size);
     }
     return Math.sqrt(sum);
   }
@@ -81,27 +81,25 @@ export class AdamW {
     return this.config.clipNorm === null ? 1 : Math.min(1, this.config.clipNorm / (norm + 1e-6));
   }
 
-  /** Updates every parameter. `scale` multiplies the gradients on the way in. */
-  update(step: number, learningRate: number, scale: number): void {
-    for (const slot of this.slabs.slots) this.updateSlot(slot, step, learningRate, scale);
+  /** One step (counted from 1) of these parameters. `scale` multiplies the gradients on the way in. */
+  update(slots: Iterable<ParameterSlot>, step: number, learningRate: number, scale: number): void {
+    for (const slot of slots) {
+      const decay = this.decayRule(slot, this.config.weightDecay);
+      const scalars = adamwScalars(this.config, step, learningRate, decay, scale);
+      const table = this.tables.get(slot);
+      if (!table) slot.kernels.adamw(slot.at, slot.size, scalars);
+      else if (this.config.embeddings === 'lazy') table.updateTouched(scalars);
+      else table.updateAll(scalars);
+    }
   }
 
   /** Forgets the row gradients collected for the last step; dense gradients are overwritten by the next one. */
   clearRows(): void {
-    for (const rows of this.rowGradients.values()) rows.clear();
+    for (const table of this.tables.values()) table.clear();
   }
 
   /** To be called after moments were written from outside. */
   reloaded(): void {
-    for (const rows of this.rowGradients.values()) rows.findUsed();
-  }
-
-  private updateSlot(slot: ParameterSlot, step: number, learningRate: number, scale: number): void {
-    const decay = this.decayRule(slot, this.config.weightDecay);
-    const scalars = adamwScalars(this.config, step, learningRate, decay, scale);
-    const rows = this.rowGradients.get(slot.name);
-    if (!rows) slot.kernels.adamw(slot.at, slot.size, scalars);
-    else if (this.config.embeddings === 'lazy') rows.updateTouched(scalars);
-    else rows.updateAll(scalars);
+    for (const table of this.tables.values()) table.findUsed();
   }
 }

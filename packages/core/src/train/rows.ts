@@ -20,6 +20,7 @@ export class RowGradients {
     this.width = slot.size / this.rowCount;
     this.isTouched = new Uint8Array(this.rowCount);
     this.isUsed = new Uint8Array(this.rowCount);
+    this.findUsed();
   }
 
   /** gradient[ids[r], :] += rows[r, :]; negative ids count from the end, as in ONNX Gather. */

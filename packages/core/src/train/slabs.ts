@@ -1,6 +1,7 @@
 /** @file Where parameters live while they are trained: weights, gradients and moments side by side in WebAssembly memory. */
 import { invalid, limitExceeded } from '../errors';
 import { sizeOf } from '../graph';
+import type { HostTensor } from '../runtime/runtime';
 import { wasmKernels } from './kernels/kernels';
 import type { AdamwAddresses, Kernels } from './kernels/kernels';
 
@@ -41,7 +42,15 @@ const BYTES_PER_PARAMETER = FLOAT_SLABS.length * 4 + 1;
  * The memories are not shared between threads: ONNX Runtime refuses views of a SharedArrayBuffer.
  */
 export class ParameterSlabs {
-  private constructor(private readonly byName: ReadonlyMap<string, ParameterSlot>) {}
+  /** The weights as inputs of a graph. Engines read them in place: every program and step shares these. */
+  readonly feeds: Readonly<Record<string, HostTensor>>;
+
+  private constructor(private readonly byName: ReadonlyMap<string, ParameterSlot>) {
+    const slots = [...byName.values()];
+    this.feeds = Object.fromEntries(
+      slots.map(({ name, dims, weight }) => [name, { dtype: 'float32', dims, data: weight } as const]),
+    );
+  }
 
   /**
    * Reserves zeroed memory.

@@ -1,0 +1,300 @@
+/** @file Trains the parameters of a model: one call, one optimizer step. */
+import { ModelpressError, invalid } from '../errors';
+import { Tensor, clone, sizeOf } from '../graph';
+import type { Model } from '../graph';
+import { parameterNames, promoteToInputs } from '../passes';
+import { ortRuntime } from '../runtime/ort';
+import type { CompileOptions, Executable, HostTensor, Runtime } from '../runtime/runtime';
+import { readCheckpoint, writeCheckpoint } from './checkpoint';
+import type { CheckpointArrays } from './checkpoint';
+import { AdamW } from './optimizer';
+import type { DecayRule, OptimizerConfig } from './optimizer';
+import { TrainingProgram } from './program';
+import type { BackwardResult, BatchInputs, ProgramOptions } from './program';
+import { ParameterSlabs } from './slabs';
+import type { ParameterSlot } from './slabs';
+
+/** Inputs of one forward and backward pass, the loss's own (labels) included. */
+export interface TrainingBatch {
+  readonly inputs: BatchInputs;
+}
+
+/** Called while a step runs; each may read and change what the parameter slots hold. */
+export interface TrainerHooks {
+  /** After each micro-batch. */
+  afterBackward?(result: BackwardResult): void;
+  /** Gradients are summed over micro-batches; the optimizer will multiply them by `scale` (mean and clipping). */
+  afterGradients?(step: number, scale: number): void;
+  /** Weights are updated and masked. */
+  afterUpdate?(step: number): void;
+}
+
+export interface TrainerOptions extends ProgramOptions {
+  /** With dynamic or static axes; not changed. */
+  readonly model: Model;
+  /** Initializers to train; default: all float weights. Others stay as they are. */
+  readonly parameters?: readonly string[];
+  readonly optimizer: OptimizerConfig;
+  readonly decay?: DecayRule;
+  /** Seed of the dropout masks. */
+  readonly seed: number;
+  readonly runtime?: Runtime;
+  readonly compile?: CompileOptions;
+  readonly hooks?: TrainerHooks;
+}
+
+export interface StepResult {
+  /** Counted from 1. */
+  readonly step: number;
+  /** Mean over the micro-batches. */
+  readonly loss: number;
+  /** L2 norm of the mean gradient, before clipping. */
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+}
+
+/** Batch shapes differ; each needs its own graph, and holds its activations in memory. */
+const MAX_PROGRAMS = 16;
+
+/** What a checkpoint's state holds. */
+interface TrainerState {
+  readonly step: number;
+  readonly seed: number;
+  readonly masked: readonly string[];
+  readonly position: unknown;
+}
+
+/**
+ * Holds the weights of a model in memory and improves them. Results are bit-for-bit repeatable for equal options,
+ * batches, thread count and machine. `train` and `forward` block the thread in the `ort` runtime: use a child process.
+ */
+export class Trainer {
+  readonly slabs: ParameterSlabs;
+  private readonly model: Model;
+  private readonly runtime: Runtime;
+  private readonly optimizer: AdamW;
+  private readonly frozen: Readonly<Record<string, HostTensor>>;
+  private readonly programs = new Map<string, Promise<TrainingProgram>>();
+  private readonly masked = new Set<string>();
+  private forwardPass: Promise<Executable> | undefined;
+  private stepsDone = 0;
+
+  /** @throws ModelpressError `train.*`, `graph.*` */
+  constructor(private readonly options: TrainerOptions) {
+    this.model = options.model;
+    this.runtime = options.runtime ?? ortRuntime;
+    const names = options.parameters ?? parameterNames(options.model);
+    const tensors = names.map((name) => ({ name, tensor: floatWeight(options.model, name) }));
+    this.slabs = ParameterSlabs.allocate(tensors.map(({ name, tensor }) => ({ name, dims: tensor.dims })));
+    for (const { name, tensor } of tensors) this.slabs.slot(name).weight.set(tensor.data);
+    this.optimizer = new AdamW(options.optimizer, options.decay);
+    this.frozen = frozenWeights(options.model, this.slabs);
+  }
+
+  /** Steps done so far. */
+  get step(): number {
+    return this.stepsDone;
+  }
+
+  /** A parameter's arrays; changes to `weight` take effect in the next pass. */
+  parameter(name: string): ParameterSlot {
+    return this.slabs.slot(name);
+  }
+
+  /**
+   * Forward and backward over each micro-batch, then one update with their mean gradient.
+   * @throws ModelpressError `train.not-finite` before anything is updated, when the loss or a gradient is not finite
+   */
+  async train(
+    microBatches: readonly TrainingBatch[],
+    learningRate: number = this.options.optimizer.learningRate,
+  ): Promise<StepResult> {
+    if (microBatches.length === 0) throw invalid('train.no-data', 'A training step needs at least one batch.');
+    const step = this.stepsDone + 1;
+    const { hooks } = this.options;
+    const slots = new Set<ParameterSlot>();
+    let lossSum = 0;
+    try {
+      for (const [i, { inputs }] of microBatches.entries()) {
+        const program = await this.programFor(inputs);
+        const result = await program.run(inputs, step, i);
+        requireFinite(result.loss, 'loss', step);
+        lossSum += result.loss;
+        for (const slot of program.slots) slots.add(slot);
+        for (const { slot, ids, rows } of result.rows) this.optimizer.addRows(slot, ids, rows);
+        hooks?.afterBackward?.(result);
+      }
+      const gradientNorm = this.optimizer.gradientNorm(slots) / microBatches.length;
+      requireFinite(gradientNorm, 'gradient', step);
+      const scale = this.optimizer.clipFactor(gradientNorm) / microBatches.length;
+      hooks?.afterGradients?.(step, scale);
+      this.optimizer.update(slots, step, learningRate, scale);
+      this.applyMasks();
+      this.stepsDone = step;
+      hooks?.afterUpdate?.(step);
+      return { step, loss: lossSum / microBatches.length, gradientNorm, learningRate };
+    } finally {
+      this.optimizer.clearRows();
+    }
+  }
+
+  /** The model's outputs for inputs of any shape that it takes, with the present weights and without dropout. */
+  async forward(inputs: BatchInputs): Promise<Record<string, HostTensor>> {
+    this.forwardPass ??= this.compileForward();
+    return (await this.forwardPass).run({ ...this.frozen, ...this.slabs.feeds, ...inputs });
+  }
+
+  /**
+   * Keeps the elements with mask 0 at zero from now on; null lifts the mask.
+   * @param mask one byte an element, 1 = kept
+   */
+  setMask(name: string, mask: Uint8Array | null): void {
+    if (mask === null) {
+      this.masked.delete(name);
+      return;
+    }
+    const slot = this.slabs.slot(name);
+    slot.mask.set(mask);
+    this.masked.add(name);
+    slot.kernels.mask(slot.at.weight, slot.at.mask, slot.size);
+  }
+
+  /** Writes weights, moments, masks, step and `position` (any JSON) so that `load` continues the same loss curve. */
+  async save(path: string, position: unknown): Promise<void> {
+    const state: TrainerState = {
+      step: this.stepsDone,
+      seed: this.options.seed,
+      masked: [...this.masked],
+      position,
+    };
+    await writeCheckpoint(path, state, this.arrays(this.masked));
+  }
+
+  /**
+   * Restores what `save` wrote; returns its `position`.
+   * @throws ModelpressError `checkpoint.*`; the trainer is then unusable until another load succeeds
+   */
+  async load(path: string): Promise<unknown> {
+    const state = (await readCheckpoint(path, (read) => {
+      const { seed, masked } = read as TrainerState;
+      if (seed !== this.options.seed) {
+        throw invalid('checkpoint.mismatch', `The checkpoint is of seed ${seed}, this run of ${this.options.seed}.`);
+      }
+      return this.arrays(new Set(masked));
+    })) as TrainerState;
+    this.stepsDone = state.step;
+    this.masked.clear();
+    for (const name of state.masked) this.masked.add(name);
+    this.optimizer.reloaded();
+    return state.position;
+  }
+
+  /** A copy of the model with the present weights. */
+  exportModel(): Model {
+    const model = clone(this.model);
+    for (const { name, dims, weight } of this.slabs.slots) {
+      model.graph.value(name).constant = Tensor.float32(dims, weight.slice());
+    }
+    return model;
+  }
+
+  async release(): Promise<void> {
+    for (const program of this.programs.values()) await (await program).release();
+    this.programs.clear();
+    await (await this.forwardPass)?.release();
+    this.forwardPass = undefined;
+  }
+
+  private async programFor(inputs: BatchInputs): Promise<TrainingProgram> {
+    const shapes = new Map(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
+    const key = JSON.stringify([...shapes]);
+    const found = this.programs.get(key);
+    this.programs.delete(key);
+    const program = found ?? this.compileProgram(shapes);
+    this.programs.set(key, program); // last = most recently used
+    if (this.programs.size > MAX_PROGRAMS) {
+      const [oldest, unused] = [...this.programs][0];
+      this.programs.delete(oldest);
+      await (await unused).release();
+    }
+    return program;
+  }
+
+  private async compileProgram(shapes: ReadonlyMap<string, readonly number[]>): Promise<TrainingProgram> {
+    const { runtime, options } = this;
+    const program = await TrainingProgram.compile(this.model, shapes, this.slabs, this.frozen, {
+      ...options,
+      runtime,
+      compile: options.compile ?? {},
+    });
+    for (const slot of program.tables) this.optimizer.expectRows(slot);
+    return program;
+  }
+
+  private compileForward(): Promise<Executable> {
+    const model = clone(this.model);
+    promoteToInputs(model, Object.keys({ ...this.slabs.feeds, ...this.frozen }));
+    return this.runtime.compile(model, this.options.compile);
+  }
+
+  private applyMasks(): void {
+    for (const name of this.masked) {
+      const { kernels, at, size } = this.slabs.slot(name);
+      kernels.mask(at.weight, at.mask, size);
+    }
+  }
+
+  /** Everything that a checkpoint stores, by name. */
+  private arrays(masked: ReadonlySet<string>): CheckpointArrays {
+    const entries = this.slabs.slots.flatMap(({ name, weight, firstMoment, secondMoment }) => [
+      [`weight/${name}`, weight] as const,
+      [`firstMoment/${name}`, firstMoment] as const,
+      [`secondMoment/${name}`, secondMoment] as const,
+    ]);
+    const masks = [...masked].map((name) => [`mask/${name}`, this.slabs.slot(name).mask] as const);
+    return new Map<string, Float32Array | Uint8Array>([...entries, ...masks]);
+  }
+}
+
+/** Smaller weights may be copied into every session. */
+const LARGE_ELEMENTS = 2 ** 16;
+
+/** Large weights that are not trained, as feeds. */
+const frozenWeights = (model: Model, slabs: ParameterSlabs): Record<string, HostTensor> =>
+  Object.fromEntries(
+    model.graph.initializers.flatMap(({ name, constant }) => {
+      if (!constant || slabs.has(name) || constant.size < LARGE_ELEMENTS) return [];
+      return [[name, { dtype: constant.dtype, dims: constant.dims, data: constant.data } as const]];
+    }),
+  );
+
+/** The data of a weight that can be trained. */
+function floatWeight(model: Model, name: string): Tensor<'float32'> {
+  const { constant } = model.graph.value(name);
+  if (!constant?.is('float32')) {
+    throw invalid(
+      'train.parameter',
+      `"${name}" is ${constant ? constant.dtype : 'not an initializer'}; only float32 weights can be trained.`,
+      { field: name },
+    );
+  }
+  const bad = constant.data.findIndex((x) => !Number.isFinite(x));
+  if (bad >= 0) {
+    throw invalid(
+      'train.not-finite',
+      `Weight "${name}" holds ${constant.data[bad]} at element ${bad} of ${sizeOf(constant.dims)}.`,
+      { field: name },
+    );
+  }
+  return constant;
+}
+
+function requireFinite(value: number, what: 'loss' | 'gradient', step: number): void {
+  if (Number.isFinite(value)) return;
+  throw new ModelpressError(
+    'invalid',
+    'train.not-finite',
+    `The ${what} is not finite in step ${step}. A lower learning rate, a longer warm-up or gradient clipping may help.`,
+    { step },
+  );
+}
