@@ -141,7 +141,7 @@ export const Concat: OpRule = {
     const { node } = context;
     const indices = node.inputs.map((_, index) => index);
     const shapes = indices.map(context.shape);
-    const first = shapes[0];
+    const first = context.shape(0);
     const axis = normalizeAxis(node, node.attribute('axis', 'int', 0), first.length);
     for (const shape of shapes) {
       if (shape.length !== first.length || shape.some((dim, i) => i !== axis && dimsClash(dim, first[i]))) {
