@@ -77,7 +77,7 @@ function bertHead(
       return tiedDecoder(net, normed, tokens, 'cls.predictions.bias');
     }
     case 'embedding':
-      return meanPooling(net, hidden, mask, head.normalize);
+      return meanPooling(net.build, hidden, mask, head.normalize);
     case 'causal-lm':
       throw unsupported('model.task', 'BERT cannot generate text: use gpt2 for the task causal-lm.', { field: 'task' });
   }

@@ -64,7 +64,7 @@ function distilbertHead(
       return tiedDecoder(net, normed, tokens, 'vocab_projector.bias');
     }
     case 'embedding':
-      return meanPooling(net, hidden, mask, head.normalize);
+      return meanPooling(net.build, hidden, mask, head.normalize);
     case 'causal-lm':
       throw unsupported('model.task', 'DistilBERT cannot generate text: use gpt2 for the task causal-lm.', {
         field: 'task',

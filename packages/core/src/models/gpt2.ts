@@ -75,7 +75,7 @@ function gpt2Head(
     case 'causal-lm':
       return tiedDecoder(net, hidden, tokens);
     case 'embedding':
-      return meanPooling(net, hidden, mask, head.normalize);
+      return meanPooling(net.build, hidden, mask, head.normalize);
     case 'masked-lm':
       throw unsupported('model.task', 'GPT-2 sees only the past: use bert or roberta for the task masked-lm.', {
         field: 'task',

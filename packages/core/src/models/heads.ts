@@ -1,5 +1,6 @@
 /** @file What follows the last hidden states, in the parts that architectures share. */
 import type { Value } from '../graph';
+import type { GraphBuilder } from '../graph/builder';
 import type { Network } from './network';
 
 /** The hidden state of the first token, [batch, hidden]. */
@@ -11,21 +12,19 @@ export function firstToken(net: Network, hidden: Value): Value {
  * Mean of the hidden states over tokens (mask 1), as sentence encoders pool; scaled to length 1 if `normalize`.
  * @returns [batch, hidden]; zeros for a text without tokens
  */
-export function meanPooling(net: Network, hidden: Value, attentionMaskInput: Value, normalize: boolean): Value {
-  const { build } = net;
+export function meanPooling(build: GraphBuilder, hidden: Value, attentionMaskInput: Value, normalize: boolean): Value {
   return build.scope('pooling', () => {
     const tokens = build.op('Cast', [attentionMaskInput], { to: 1 }, 'tokens');
     const row = build.op('Unsqueeze', [tokens, build.int64s([1])], {}, 'row');
     const total = build.op('Squeeze', [build.op('MatMul', [row, hidden]), build.int64s([1])], {}, 'total');
     const count = build.op('ReduceSum', [tokens, build.int64s([1])], { keepdims: 1 }, 'count');
     const mean = build.op('Div', [total, build.op('Max', [count, build.scalar(1e-9)])], {}, 'mean');
-    return normalize ? unitLength(net, mean) : mean;
+    return normalize ? unitLength(build, mean) : mean;
   });
 }
 
 /** x / max(|x|, 1e-12) over the last axis. */
-function unitLength(net: Network, x: Value): Value {
-  const { build } = net;
+function unitLength(build: GraphBuilder, x: Value): Value {
   const squares = build.op('ReduceSum', [build.op('Mul', [x, x]), build.int64s([-1])], { keepdims: 1 }, 'squares');
   const length = build.op('Sqrt', [build.op('Max', [squares, build.scalar(1e-24)])], {}, 'length');
   return build.op('Div', [x, length], {}, 'unit');

@@ -17,7 +17,7 @@ import { matchWeights } from './huggingface-weights';
 import type { BuiltModel } from './network';
 import { buildTransformer } from './transformer';
 
-export interface ImportOptions {
+export interface ImportHuggingFaceOptions {
   /** What the model is for; default: what the checkpoint was saved for. Another task gets a fresh head. */
   readonly task?: Task;
   /** Label names in class order; default: the checkpoint's. Another number of them makes the classifier fresh. */
@@ -40,7 +40,7 @@ export interface ImportedModel {
  * @throws `config.*`, `checkpoint.*`, `safetensors.*`, `tokenizer.*`, and `bundle.vocabulary` when the tokenizer has
  *   more tokens than the embedding table rows
  */
-export async function importHuggingFace(dir: string, options: ImportOptions = {}): Promise<ImportedModel> {
+export async function importHuggingFace(dir: string, options: ImportHuggingFaceOptions = {}): Promise<ImportedModel> {
   const { seed = 0, name = basename(resolve(dir)) } = options;
   const json = readConfig(dir);
   const config = configFromHuggingFace(json);

@@ -83,7 +83,7 @@ function robertaHead(
       );
     }
     case 'embedding':
-      return meanPooling(net, hidden, mask, head.normalize);
+      return meanPooling(net.build, hidden, mask, head.normalize);
     case 'causal-lm':
       throw unsupported('model.task', 'RoBERTa cannot generate text: use gpt2 for the task causal-lm.', {
         field: 'task',
