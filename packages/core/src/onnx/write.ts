@@ -1,7 +1,8 @@
 /** @file Model to ModelProto. */
-import { invalid } from '../errors';
+import { invalid, ModelpressError } from '../errors';
 import type { Graph, Model, Node, Tensor, Value } from '../graph';
-import { DTYPES } from '../graph';
+import { clone, DTYPES } from '../graph';
+import { inferNode } from '../ops/infer';
 import { fromAttribute } from './attribute';
 import { toInt64 } from './integers';
 import {
@@ -20,8 +21,8 @@ import { create, encode } from './wire';
 import type { Writer } from './wire';
 
 /**
- * Writes a model to one buffer; tensor data is copied once. Types of intermediate values are not written: every
- * reader infers them, and what is absent cannot be stale.
+ * Writes a model to one buffer; tensor data is copied once. The types of intermediate values are inferred anew, so that
+ * they are never stale: engines fuse more when they know them.
  * @throws ModelpressError `onnx.too-large` above 2 GiB (use `writeModelFile` with a side file)
  */
 export const writeModel = (model: Model): Uint8Array => encodeModel(model, fromTensor).finish();
@@ -31,7 +32,7 @@ export function encodeModel(model: Model, store: (name: string, tensor: Tensor) 
   const proto = create(ModelProto, {
     irVersion: BigInt(model.irVersion),
     producerName: model.producer,
-    graph: fromGraph(model.graph, store),
+    graph: create(GraphProto, { ...fromGraph(model.graph, store), valueInfo: inferredTypes(model) }),
     opsetImport: [...model.opsets].map(([domain, version]) =>
       create(OperatorSetIdProto, { domain, version: BigInt(version) }),
     ),
@@ -48,6 +49,24 @@ const fromGraph = (graph: Graph, store: (name: string, tensor: Tensor) => Tensor
     input: graph.inputs.map(fromValue),
     output: graph.outputs.map(fromValue),
   });
+
+/** Types of the values between inputs and outputs, as far as they follow from the inputs. */
+function inferredTypes(model: Model): ValueInfoProto[] {
+  const { graph } = clone(model);
+  const computed = graph.nodes.flatMap((node) => node.outputs);
+  for (const value of computed) Object.assign(value, { dtype: undefined, shape: undefined });
+  for (const node of graph.nodes) tryInfer(node, model.opset);
+  return computed.filter((value) => value.name && value.dtype && !graph.outputs.includes(value)).map(fromValue);
+}
+
+/** A foreign op, and what depends on it, stays without a type. */
+function tryInfer(node: Node, opset: number): void {
+  try {
+    inferNode(node, opset);
+  } catch (error) {
+    if (!(error instanceof ModelpressError)) throw error;
+  }
+}
 
 function fromNode(node: Node): NodeProto {
   const attributes = [...node.attributes].map(([name, attribute]) =>
