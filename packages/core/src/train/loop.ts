@@ -109,35 +109,39 @@ class TrainingRun {
     await this.resume();
     this.startStep = this.trainer.step;
     this.startedAt = this.savedAt = performance.now();
-    while (this.trainer.step < this.totalSteps && !this.stopping?.exhausted) await this.runEpoch();
+    let batches: EpochBatches | undefined;
+    while (!this.isDone()) {
+      await this.stopIfAborted();
+      if (this.batch === 0 || !batches) batches = this.options.source.epoch(this.epoch);
+      await this.runGroup(batches);
+    }
     const stoppedEarly = this.trainer.step < this.totalSteps;
     const best = await this.restoreBest();
     return { steps: this.trainer.step, stoppedEarly, ...(best && { best }) };
   }
 
-  /** From `batch` to the end of the epoch or of the run. */
-  private async runEpoch(): Promise<void> {
-    const batches = this.options.source.epoch(this.epoch);
-    while (this.batch < batches.count && this.trainer.step < this.totalSteps && !this.stopping?.exhausted) {
-      if (this.options.signal?.aborted) {
-        await this.save();
-        throw cancelled(this.options.signal.reason);
-      }
-      const indices = Array.from(
-        { length: Math.min(this.accumulate, batches.count - this.batch) },
-        (_, i) => this.batch + i,
-      );
-      const group = await Promise.all(indices.map(async (index) => batches.batch(index)));
-      await this.runStep(group);
-      this.batch += group.length;
-      const endOfEpoch = this.batch >= batches.count;
-      if (this.isEvaluationDue(endOfEpoch)) await this.evaluate();
-      if (endOfEpoch) {
-        this.epoch++;
-        this.batch = 0;
-      }
-      if (endOfEpoch || this.isSaveDue()) await this.save();
-    }
+  private isDone(): boolean {
+    return this.trainer.step >= this.totalSteps || (this.stopping?.exhausted ?? false);
+  }
+
+  private async stopIfAborted(): Promise<void> {
+    const { signal } = this.options;
+    if (!signal?.aborted) return;
+    await this.save();
+    throw cancelled(signal.reason);
+  }
+
+  /** One step, and what is due after it. */
+  private async runGroup(batches: EpochBatches): Promise<void> {
+    const end = Math.min(this.batch + this.accumulate, batches.count);
+    const group: TrainingBatch[] = [];
+    for (let index = this.batch; index < end; index++) group.push(await batches.batch(index));
+    await this.runStep(group);
+    const endOfEpoch = end === batches.count;
+    if (this.isEvaluationDue(endOfEpoch)) await this.evaluate();
+    this.epoch += endOfEpoch ? 1 : 0;
+    this.batch = endOfEpoch ? 0 : end;
+    if (endOfEpoch || this.isSaveDue()) await this.save();
   }
 
   private async runStep(group: readonly TrainingBatch[]): Promise<void> {
