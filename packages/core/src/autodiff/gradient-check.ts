@@ -115,15 +115,15 @@ export function relativeError(a: readonly number[], b: readonly number[]): numbe
   return norm(a.map((value, i) => value - b[i])) / Math.max(norm(a), norm(b), 1e-30);
 }
 
-export interface GradientComparison {
-  /** Relative error of the whole gradient of each input against central differences. */
-  readonly errors: readonly number[];
-  /** Analytic gradients, by input. */
-  readonly gradients: readonly (readonly number[])[];
+interface Prepared {
+  readonly forward: Model;
+  readonly backward: Model;
+  readonly feeds: Feeds;
+  readonly weights: Feeds;
 }
 
-/** Runs the gradient graph of a case and central differences (step 1e-2) of its forward graph on a runtime. */
-export async function checkGradients(runtime: Runtime, gradientCase: GradientCase): Promise<GradientComparison> {
+/** The models of a case with fixed pseudo-random inputs and output weights. */
+function prepare(gradientCase: GradientCase): Prepared {
   const { forward, backward } = models(gradientCase);
   const feeds: Record<string, HostTensor> = {};
   gradientCase.inputs.forEach((input, i) => {
@@ -134,26 +134,43 @@ export async function checkGradients(runtime: Runtime, gradientCase: GradientCas
   for (const { name, shape } of backward.graph.inputs) {
     if (!name.startsWith('w')) continue;
     const dims = (shape ?? []).map(Number);
-    weights[name] = {
-      dtype: 'float32',
-      dims,
-      data: Float32Array.from({ length: sizeOf(dims) }, () => random.next().value + 0.5),
-    };
+    const data = Float32Array.from({ length: sizeOf(dims) }, () => random.next().value + 0.5);
+    weights[name] = { dtype: 'float32', dims, data };
   }
-  const [forwardRun, backwardRun] = [
-    await runtime.compile(forward, { threads: 1 }),
-    await runtime.compile(backward, { threads: 1 }),
-  ];
+  return { forward, backward, feeds, weights };
+}
+
+/** The analytic gradients of a case, by input. */
+export async function runGradients(runtime: Runtime, gradientCase: GradientCase): Promise<number[][]> {
+  const { backward, feeds, weights } = prepare(gradientCase);
+  const executable = await runtime.compile(backward, { threads: 1 });
   try {
-    const results = await backwardRun.run({ ...feeds, ...weights });
-    const gradients = gradientCase.inputs.map((_, i) => numbersOf(results[`dx${i}`]));
+    const results = await executable.run({ ...feeds, ...weights });
+    return gradientCase.inputs.map((_, i) => numbersOf(results[`dx${i}`]));
+  } finally {
+    await executable.release();
+  }
+}
+
+export interface GradientComparison {
+  /** Relative error of the whole gradient of each input against central differences. */
+  readonly errors: readonly number[];
+  /** Analytic gradients, by input. */
+  readonly gradients: readonly (readonly number[])[];
+}
+
+/** Compares the gradient graph of a case with central differences (step 1e-2) of its forward graph. */
+export async function checkGradients(runtime: Runtime, gradientCase: GradientCase): Promise<GradientComparison> {
+  const gradients = await runGradients(runtime, gradientCase);
+  const { forward, feeds, weights } = prepare(gradientCase);
+  const executable = await runtime.compile(forward, { threads: 1 });
+  try {
     const errors: number[] = [];
     for (const [i, gradient] of gradients.entries()) {
-      errors.push(relativeError(gradient, await numericGradient(forwardRun, feeds, weights, `x${i}`, 1e-2)));
+      errors.push(relativeError(gradient, await numericGradient(executable, feeds, weights, `x${i}`, 1e-2)));
     }
     return { errors, gradients };
   } finally {
-    await forwardRun.release();
-    await backwardRun.release();
+    await executable.release();
   }
 }

@@ -38,7 +38,8 @@ const GatherND: TfjsOp = (call) => {
 function scatter(call: Call, positions: TfTensor, updates: TfTensor): TfTensor {
   const { tf, node, x } = call;
   const reduction = node.attribute('reduction', 'string', 'none');
-  if (reduction === 'none') return tf.tensorScatterUpdate(x(0), positions, updates);
+  // The CPU backend writes into the very tensor it is given, so it gets a copy.
+  if (reduction === 'none') return tf.tensorScatterUpdate(tf.add(x(0), tf.zerosLike(x(0))), positions, updates);
   if (reduction === 'add') return tf.add(x(0), tf.scatterND(positions, updates, x(0).shape));
   return refuse(call, `reduction "${reduction}" is not covered`);
 }
