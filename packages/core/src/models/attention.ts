@@ -70,6 +70,9 @@ function headGroups({ queryDims, valueDims }: LayerSizes): HeadGroup[] {
   return groups;
 }
 
+/** Whether anything is left of a layer's attention but its output bias. */
+export const hasHeads = (sizes: LayerSizes): boolean => headGroups(sizes).length > 0;
+
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /**
@@ -94,7 +97,7 @@ export function attention(
   const project = (from: Value, name: string, width: number, component: 'W_Q' | 'W_K' | 'W_V'): Value =>
     net.linear(from, name, hidden, width, { component, layer });
 
-  if (valueWidth === 0) return net.parameter(`${names.output}.bias`, [hidden], 'bias');
+  if (!hasHeads(sizes)) return net.parameter(`${names.output}.bias`, [hidden], 'bias');
   if (queryWidth === 0) {
     const mean = net.build.op('MatMul', [mask.uniform(), x], {}, 'mean');
     return output(project(mean, names.value, valueWidth, 'W_V'));

@@ -1,7 +1,7 @@
 /** @file GPT-2 (Radford et al. 2019): a pre-norm causal decoder. */
 import { unsupported } from '../errors';
 import type { Value } from '../graph';
-import { attention, attentionMask } from './attention';
+import { attention, attentionMask, hasHeads } from './attention';
 import type { AttentionNames } from './attention';
 import { structureOf } from './config';
 import type { Head, TransformerConfig } from './config';
@@ -42,11 +42,11 @@ export function buildGpt2(config: TransformerConfig, head: Head, weights: Weight
     const layer = `transformer.h.${index}`;
     x = net.build.scope(`layer.${index}.attention`, () => {
       const options = { hidden: width, headSize: config.headSize, layer: index, mask };
-      const normed = net.layerNorm(x, `${layer}.ln_1`, width, epsilon);
+      const normed = hasHeads(sizes) ? net.layerNorm(x, `${layer}.ln_1`, width, epsilon) : x;
       return net.add(attention(net, normed, attentionNames(layer), sizes, options), x);
     });
     x = net.build.scope(`layer.${index}.ffn`, () => {
-      const normed = net.layerNorm(x, `${layer}.ln_2`, width, epsilon);
+      const normed = sizes.ffn > 0 ? net.layerNorm(x, `${layer}.ln_2`, width, epsilon) : x;
       return net.add(feedForward(net, normed, `${layer}.mlp.c_fc`, `${layer}.mlp.c_proj`, config, index), x);
     });
   });
