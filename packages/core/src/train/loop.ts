@@ -24,6 +24,8 @@ export interface BatchSource {
 export interface EvaluationOptions extends EarlyStoppingOptions {
   /** Steps between evaluations; default: at the end of each epoch. The last step is always evaluated. */
   readonly everySteps?: number;
+  /** End with the best weights instead of the last; default true. */
+  readonly keepBest?: boolean;
   /** Scores the present weights. */
   score(trainer: Trainer): Promise<number>;
 }
@@ -171,16 +173,21 @@ class TrainingRun {
     return evaluation.everySteps === undefined ? endOfEpoch : step % evaluation.everySteps === 0;
   }
 
+  private get keepsBest(): boolean {
+    return this.options.evaluation?.keepBest !== false;
+  }
+
   private async evaluate(): Promise<void> {
     const score = await this.options.evaluation!.score(this.trainer);
     const { step } = this.trainer;
     this.options.onScore?.(score, step);
-    if (this.stopping!.record(score, step)) await this.best.keep();
+    const isBest = this.stopping!.record(score, step);
+    if (isBest && this.keepsBest) await this.best.keep();
   }
 
   private async restoreBest(): Promise<TrainLoopResult['best']> {
     if (this.stopping?.best === undefined || this.stopping.best === null) return undefined;
-    await this.best.restore();
+    if (this.keepsBest) await this.best.restore();
     return { score: this.stopping.best, step: this.stopping.bestStep };
   }
 

@@ -1,0 +1,114 @@
+/** @file The bundle that training starts from. */
+import { readBundle, readTokenizerFiles } from '../bundle';
+import type { Bundle, TokenizerFiles } from '../bundle';
+import type { Task } from '../bundle/manifest';
+import { invalid } from '../errors';
+import { createTransformer, transformerConfig } from '../models';
+import { replaceHead } from '../models/replace-head';
+import type { DatasetInfo, DatasetKind } from '../text';
+import { bertTokenizer, parseVocabTxt, readSplit, readTokenizerSource, Tokenizer } from '../text';
+import { trainWordPiece, WordCounts } from '../text/train-wordpiece';
+import type { ScratchConfig } from './config';
+
+/** What a model is trained for on a kind of data set. */
+export const TASK_OF_KIND: Readonly<Record<DatasetKind, Task>> = {
+  classification: 'classification',
+  'pair-classification': 'pair-classification',
+  regression: 'regression',
+  generation: 'causal-lm',
+  unlabelled: 'causal-lm',
+};
+
+export interface StartOptions {
+  /** Bundle folder of the input model. */
+  readonly model: string | undefined;
+  readonly dataset: string;
+  readonly info: DatasetInfo;
+  readonly scratch: ScratchConfig | undefined;
+  readonly maxLength: number;
+  readonly seed: number;
+}
+
+export interface Start {
+  readonly bundle: Bundle;
+  readonly tokenizer: Tokenizer;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * The input model with a head that fits the data, or a model from scratch.
+ * @throws invalid `finetune.no-model`, `finetune.no-tokenizer`; `model.*`, `tokenizer.*`
+ */
+export async function startingBundle(options: StartOptions): Promise<Start> {
+  if (options.scratch) return fromScratch(options, options.scratch);
+  if (options.model === undefined) {
+    throw invalid('finetune.no-model', 'Give an input model, or "scratch" to train one from random weights.', {
+      field: 'scratch',
+    });
+  }
+  const { info, seed } = options;
+  const whole = await readBundle(options.model);
+  if (!whole.manifest.tokenizer) {
+    throw invalid(
+      'finetune.no-tokenizer',
+      `The model "${whole.manifest.name}" has no tokenizer, so it cannot read text.`,
+    );
+  }
+  const known = new Set(whole.labels);
+  const labels = info.labels.every((label) => known.has(label)) ? whole.labels : info.labels;
+  const { bundle, fresh } = replaceHead(whole, { task: TASK_OF_KIND[info.kind], labels, seed });
+  const warnings =
+    fresh.length > 0 ? [`The model got a new head for this data; fresh weights: ${fresh.join(', ')}.`] : [];
+  return { bundle, tokenizer: new Tokenizer(await readTokenizerSource(options.model)), warnings };
+}
+
+async function fromScratch(options: StartOptions, scratch: ScratchConfig): Promise<Start> {
+  const { model, dataset, info, seed, maxLength } = options;
+  const tokenizerFiles = model === undefined ? await trainTokenizer(dataset, scratch) : await readTokenizerFiles(model);
+  if (tokenizerFiles.size === 0) {
+    throw invalid(
+      'finetune.no-tokenizer',
+      'The input model, whose tokenizer a model from scratch would use, has none.',
+    );
+  }
+  const tokenizer =
+    model === undefined
+      ? new Tokenizer(bertTokenizer(parseVocabTxt(new TextDecoder().decode(tokenizerFiles.get('vocab.txt')))))
+      : new Tokenizer(await readTokenizerSource(model));
+  const { architecture, layers, hidden, heads = Math.max(1, Math.floor(hidden / 64)), ffn } = scratch;
+  const config = transformerConfig(architecture, {
+    layers,
+    hidden,
+    heads,
+    vocabulary: tokenizer.vocabularySize,
+    maxLength,
+    padId: tokenizer.padId,
+    ...(ffn === undefined ? {} : { ffn }),
+  });
+  const bundle = createTransformer(config, {
+    task: TASK_OF_KIND[info.kind],
+    labels: info.labels,
+    seed,
+    name: `${architecture}-L${layers}-H${hidden}`,
+    tokenizer: { kind: tokenizer.kind, padId: tokenizer.padId },
+    tokenizerFiles,
+  });
+  return { bundle, tokenizer, warnings: [] };
+}
+
+/** A WordPiece vocabulary of the training split. */
+export async function trainTokenizer(
+  dataset: string,
+  { vocabulary }: Pick<ScratchConfig, 'vocabulary'>,
+): Promise<TokenizerFiles> {
+  const counts = new WordCounts();
+  for await (const { text, pair, target } of readSplit(dataset, 'train')) {
+    for (const part of [text, pair, target]) if (part !== undefined) counts.add(part);
+  }
+  const tokens = trainWordPiece(counts, vocabulary);
+  const config = { tokenizer_class: 'BertTokenizer', do_lower_case: true, model_max_length: 512 };
+  return new Map([
+    ['vocab.txt', Buffer.from(`${tokens.join('\n')}\n`)],
+    ['tokenizer_config.json', Buffer.from(`${JSON.stringify(config, null, 2)}\n`)],
+  ]);
+}

@@ -1,0 +1,81 @@
+/** @file Stage `finetune`: train a model on labelled data. */
+import { join } from 'node:path';
+import { writeBundle } from '../bundle';
+import type { Manifest } from '../bundle';
+import { unsupported } from '../errors';
+import { finetuneSchema } from '../finetune/config';
+import type { FinetuneConfig } from '../finetune/config';
+import { finetune } from '../finetune/finetune';
+import type { FinetuneResult } from '../finetune/finetune';
+import type { Measurement, ReportSection } from '../report/measurement';
+import type { Issue, StageDefinition, StagePreview } from './stage';
+
+export const finetuneStage: StageDefinition<FinetuneConfig> = {
+  type: 'finetune',
+  version: 1,
+  queue: 'distill',
+  summary:
+    'Train a model on labelled data: all weights, LoRA, adapters or a prefix; from a checkpoint or from scratch.',
+  schema: finetuneSchema,
+  needs: { model: false, datasets: ['data'] },
+  makesModel: true,
+  check,
+  async run(config, context) {
+    const dataset = context.datasets.data;
+    if (dataset === undefined)
+      throw unsupported('finetune.no-data', 'The stage needs a data set.', { field: 'datasets.data' });
+    const result = await finetune(config, { ...context, dataset });
+    const model = join(context.output, 'model');
+    await writeBundle(model, result.bundle);
+    return { model, measurements: measurements(result), sections: sections(result), warnings: result.warnings };
+  },
+};
+
+function check(config: FinetuneConfig, { model, datasets }: StagePreview): Issue[] {
+  const issues: Issue[] = [];
+  const data = datasets.data;
+  if (data && !data.splits.train) {
+    issues.push({ path: '', code: 'no-train-split', message: `The data set "${data.name}" has no train split.` });
+  }
+  if (config.scratch && config.method.type !== 'full') {
+    const message = `A model from scratch must be trained whole, not by ${config.method.type}.`;
+    issues.push({ path: 'method', code: 'method-from-scratch', message });
+  }
+  if (model && !config.scratch && config.method.type !== 'full') issues.push(...transformerIssues(model, config));
+  return issues;
+}
+
+function transformerIssues({ components, architecture }: Manifest, { method }: FinetuneConfig): Issue[] {
+  if (components.some(({ component }) => component === 'W_V')) return [];
+  const message = `${method.type} needs a transformer; this ${architecture} model has no attention.`;
+  return [{ path: 'method', code: 'no-attention', message }];
+}
+
+function measurements({ dev, bundle, trainableParameters, seconds, training }: FinetuneResult): Measurement[] {
+  const figure = (metric: string, value: number, unit: string, context = {}): Measurement => {
+    return { metric, value, unit, subject: 'candidate', context };
+  };
+  return [
+    ...Object.entries(dev ?? {}).map(([metric, value]) => figure(metric, value, 'ratio', { split: 'dev' })),
+    figure('parameters.total', bundle.manifest.parameters.total, 'count'),
+    figure('parameters.trainable', trainableParameters, 'count'),
+    figure('train.seconds', seconds, 's'),
+    figure('train.steps', training.steps, 'count'),
+  ];
+}
+
+function sections({ lossCurve, scoreCurve, metric, training }: FinetuneResult): ReportSection[] {
+  const curve = (title: string, x: string, y: string, points: FinetuneResult['lossCurve']): ReportSection => ({
+    kind: 'curve',
+    title,
+    x,
+    y,
+    series: [{ name: y, points: points.map(([at, value]) => [at, value]) }],
+    marks: [],
+  });
+  const stopped = training.stoppedEarly ? ' (stopped early)' : '';
+  return [
+    curve(`Training loss${stopped}`, 'step', 'loss', lossCurve),
+    ...(scoreCurve.length > 0 ? [curve('Score on the dev split', 'epoch', metric, scoreCurve)] : []),
+  ];
+}
