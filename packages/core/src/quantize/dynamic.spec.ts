@@ -198,6 +198,26 @@ describe('quantizeDynamicInt8', () => {
     expect(model.graph.initializers.filter((value) => value.dtype === 'int8')).toHaveLength(1);
   });
 
+  it('overwrites float weights only where told, and only what nothing else reads', () => {
+    const shared = noise([32, 16], 1);
+    const make = (): Model => {
+      const b = new Builder();
+      const products = ['a', 'b'].map((name) => b.node('MatMul', [b.x, b.graph.addInitializer(name, shared)], name));
+      return b.finish(b.node('Sum', [...products, b.node('MatMul', [b.x, b.weight('own', [32, 16], 2)], 'c')], 'sum'));
+    };
+    const kept = make();
+    const overwritten = make();
+    const own = overwritten.graph.value('own').constant!.bytes;
+    quantizeDynamicInt8(kept, { form: 'matmul-integer', minElements: 0 });
+    quantizeDynamicInt8(overwritten, { form: 'matmul-integer', minElements: 0, overwrite: true });
+    for (const { name, constant } of kept.graph.initializers) {
+      expect(overwritten.graph.value(name).constant).toEqual(constant);
+    }
+    expect(overwritten.graph.value('own').constant!.bytes.buffer).toBe(own.buffer);
+    // The last reader of the shared memory may take it, not the first.
+    expect(overwritten.graph.value('a').constant!.bytes.buffer).not.toBe(shared.bytes.buffer);
+  });
+
   it('keeps what is excluded and says why', async () => {
     const build = (b: Builder): Value => {
       const a = b.node('MatMul', [b.x, b.weight('a.w', [32, 32], 1)], 'a');

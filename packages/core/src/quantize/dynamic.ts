@@ -17,6 +17,11 @@ export interface DynamicInt8Options {
   readonly components?: readonly ComponentEntry[];
   /** Weights with fewer elements stay float. Default 1,024. */
   readonly minElements?: number;
+  /**
+   * Whether int8 weights may be put where the float ones were, which nothing outside the model must read any more: a
+   * large model is then never in memory one and a quarter times. Default false.
+   */
+  readonly overwrite?: boolean;
   readonly signal?: AbortSignal;
   /** Called after each weight. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -70,7 +75,7 @@ export function quantizeDynamicInt8(model: Model, options: DynamicInt8Options): 
     throwIfAborted(options.signal);
     const { name } = weight;
     const { component, layer } = entries.get(name) ?? {};
-    const replaced = replaceWeight(graph, emitter, weight, readers);
+    const replaced = replaceWeight(graph, emitter, weight, readers, options.overwrite ?? false);
     quantized.push({ weight: name, component, layer, nodes: readers.map((site) => site.node.name), ...replaced });
     options.onProgress?.(quantized.length, byWeight.size);
   }

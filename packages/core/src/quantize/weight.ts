@@ -25,6 +25,7 @@ export function replaceWeight(
   emitter: Int8Emitter,
   weight: Value,
   readers: readonly Site[],
+  overwrite: boolean,
 ): ReplacedWeight {
   const { name } = weight;
   const tensor = weight.constant as Tensor<'float32'>;
@@ -33,7 +34,10 @@ export function replaceWeight(
     .filter((copy) => copy.readers.length > 0)
     .map((copy) => new Int8Copy(graph, emitter, name, tensor, copy.axis, copy.readers));
   const floatRemains = graph.values.get(name) === weight;
-  if (!floatRemains) graph.renameValue(copies[0].values, name);
+  if (!floatRemains) {
+    graph.renameValue(copies[0].values, name);
+    if (overwrite && !isShared(graph, tensor)) moveInto(tensor.bytes, copies[0].values);
+  }
   const bytesBefore = tensor.bytes.byteLength;
   return {
     bytesBefore,
@@ -41,6 +45,25 @@ export function replaceWeight(
     relativeError: Math.max(...copies.map((copy) => copy.relativeError)),
     transposed: copies[0].transposed,
   };
+}
+
+/** Puts an int8 initializer's data at the beginning of memory that is not needed any more. */
+function moveInto(memory: Uint8Array, value: Value): void {
+  const { dims, bytes } = value.constant as Tensor<'int8'>;
+  const place = memory.subarray(0, bytes.length);
+  place.set(bytes);
+  value.constant = new Tensor('int8', dims, place);
+}
+
+/** Whether an initializer of the graph lies in the same memory. */
+function isShared(graph: Graph, { bytes }: Tensor): boolean {
+  const end = bytes.byteOffset + bytes.length;
+  return graph.initializers.some(({ constant }) => {
+    const other = constant!.bytes;
+    return (
+      other.buffer === bytes.buffer && other.byteOffset < end && bytes.byteOffset < other.byteOffset + other.length
+    );
+  });
 }
 
 /** The axis of the stored initializer along which each output (or table row) has its own scale. */

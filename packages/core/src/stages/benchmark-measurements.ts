@@ -11,6 +11,7 @@ export interface MeasuredModel {
   readonly size: SizeFigures;
   readonly memory: (MemoryFigures & { readonly shape: Shape }) | undefined;
   readonly parameters: number;
+  readonly flops: { readonly value: number; readonly shape: Shape } | undefined;
 }
 
 /** Metric names of a cell: real texts have names of their own, so that goals and means keep to equal shapes. */
@@ -37,7 +38,7 @@ export function benchmarkMeasurements(
 }
 
 function modelMeasurements(
-  { subject, size, memory, parameters }: MeasuredModel,
+  { subject, size, memory, parameters, flops }: MeasuredModel,
   environment: Environment,
 ): Measurement[] {
   const bytes = (metric: string, value: number): Measurement => ({
@@ -52,6 +53,7 @@ function modelMeasurements(
     bytes('bytes.bundle', size.total),
     ...(size.compressed === undefined ? [] : [bytes('bytes.gzip', size.compressed)]),
     { metric: 'parameters', value: parameters, unit: 'count', subject, context: {} },
+    ...(flops ? [{ metric: 'flops', value: flops.value, unit: 'flops', subject, context: { ...flops.shape } }] : []),
     ...(memory
       ? [
           { ...bytes('memory.peak', memory.peakBytes), context: { ...memory.shape }, environment },

@@ -2,7 +2,7 @@
 import { describeCell } from '../bench/benchmark';
 import type { Cell } from '../bench/benchmark';
 import { int8Warning } from '../bench/environment';
-import { formatBytes, formatNumber } from '../report/format';
+import { formatBytes, formatNumber, formatValue } from '../report/format';
 import type { Environment, ReportSection } from '../report/measurement';
 import type { MeasuredModel } from './benchmark-measurements';
 
@@ -53,16 +53,17 @@ const NAMES = { candidate: 'Result', baseline: 'Original' } as const;
 const sizeTable = (models: readonly MeasuredModel[]): ReportSection => ({
   kind: 'table',
   title: 'Size and memory',
-  columns: ['Model', 'On disk', 'After gzip', 'Parameters', 'Peak memory', 'Time to load'],
-  rows: models.map(({ subject, size, memory, parameters }) => [
+  columns: ['Model', 'On disk', 'After gzip', 'Parameters', 'FLOPs', 'Peak memory', 'Time to load'],
+  rows: models.map(({ subject, size, memory, parameters, flops }) => [
     NAMES[subject],
     formatBytes(size.model),
     size.compressed === undefined ? null : formatBytes(size.compressed),
-    parameters,
+    formatValue(parameters, 'count'),
+    flops ? formatValue(flops.value, 'flops') : null,
     memory ? formatBytes(memory.peakBytes) : null,
     memory ? `${formatNumber(memory.loadMilliseconds)} ms` : null,
   ]),
-  note: 'Peak memory is that of a fresh Node process that loads the model and runs the largest shape.',
+  note: 'Peak memory is that of a fresh Node process that loads the model and runs the largest shape. FLOPs are those of one text of the longest length.',
 });
 
 const describe = ({ cpu, cores, cpuFlags, memoryBytes, os, node, runtime }: Environment): string =>

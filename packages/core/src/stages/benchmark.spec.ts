@@ -45,6 +45,7 @@ describe('benchmark stage', () => {
       expect(of('memory.peak', subject)[0].value).toBeGreaterThan(30e6);
       expect(of('memory.peak', subject)[0].value).toBeLessThan(600e6);
     }
+    expect(of('flops', 'candidate')[0].value / of('flops', 'baseline')[0].value).toBeCloseTo(1, 1);
     expect(of('bytes.model', 'candidate')[0].value).toBeLessThan(of('bytes.model', 'baseline')[0].value);
     expect(of('bytes.gzip', 'candidate')[0].value).toBeLessThan(of('bytes.model', 'candidate')[0].value);
     for (const { value, interval, environment } of of('speedup', 'comparison')) {

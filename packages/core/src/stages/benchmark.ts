@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { benchmark } from '../bench/benchmark';
 import type { TextRow } from '../bench/benchmark';
 import { readEnvironment } from '../bench/environment';
+import { countFlops } from '../bench/flops';
 import { requireLength } from '../bench/inputs';
 import { measureMemory } from '../bench/memory';
 import { measureSize } from '../bench/size';
@@ -120,7 +121,17 @@ async function measureModel(
     runs: 3,
   };
   const memory = config.memory ? { ...(await measureMemory(request, signal)), shape } : undefined;
-  return { subject, size, memory, parameters: model.manifest.parameters.total };
+  const pass = { batch: 1, sequence: shape.sequence };
+  const flops = await countFlops(model, pass);
+  if (flops === undefined)
+    context.log('warn', `The operations of the ${subject} cannot be counted: it has an operator without a rule.`);
+  return {
+    subject,
+    size,
+    memory,
+    parameters: model.manifest.parameters.total,
+    flops: flops === undefined ? undefined : { value: flops, shape: pass },
+  };
 }
 
 /** Texts of the data set's last split, if end-to-end timing is wanted and possible. */

@@ -89,6 +89,7 @@ async function run(config: QuantizeConfig, context: StageContext): Promise<Stage
     form,
     exclude: config.exclude,
     components: bundle.manifest.components,
+    overwrite: true,
     signal,
     onProgress: (done, total) =>
       context.progress({ fraction: 0.1 + (0.7 * done) / total, phase: `weight ${done}/${total}` }),
