@@ -135,6 +135,7 @@ export class Graph {
 
   constructor(public name = 'main') {}
 
+  /** In order of execution. A loop over it is not disturbed by insertions and removals, and sees nodes appended. */
   get nodes(): readonly Node[] {
     return this.nodeList;
   }
@@ -193,7 +194,7 @@ export class Graph {
       output.producer = node;
     }
     node.inputs.forEach((value, index) => value?.uses.add(node.slot(index)));
-    if (before) this.nodeList.splice(this.nodeList.indexOf(before), 0, node);
+    if (before) this.nodeList = this.nodeList.toSpliced(this.nodeList.indexOf(before), 0, node);
     else this.nodeList.push(node);
     return node;
   }

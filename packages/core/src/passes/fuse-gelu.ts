@@ -20,7 +20,7 @@ const MIN_OPSET = 20;
 export const fuseGelu: Pass = ({ graph, opset }) => {
   if (opset < MIN_OPSET) return { modified: false };
   let modified = false;
-  for (const node of [...graph.nodes]) {
+  for (const node of graph.nodes) {
     const approximate = node.opType === 'Tanh' ? 'tanh' : 'none';
     const x = node.opType === 'Tanh' ? tanhArgument(node) : erfArgument(node);
     const last = x && lastProduct(node, x);

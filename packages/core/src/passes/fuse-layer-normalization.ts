@@ -28,7 +28,7 @@ interface Match {
 export const fuseLayerNormalization: Pass = ({ graph, opset }) => {
   if (opset < MIN_OPSET) return { modified: false };
   let modified = false;
-  for (const node of [...graph.nodes]) {
+  for (const node of graph.nodes) {
     const match = matchAffine(node);
     if (!match) continue;
     const { x, scale, bias, epsilon } = match;

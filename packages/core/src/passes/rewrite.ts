@@ -6,7 +6,7 @@ import { isFloat, Node, ONNX_DOMAIN, Value } from '../graph';
 export const isParameter = ({ constant }: Value): boolean =>
   constant !== undefined && isFloat(constant.dtype) && constant.dims.length > 0;
 
-/** Names of a model's weights. They survive `specialise`. */
+/** Names of a model's weights. They survive `specialise`; ask before it, as it adds constants of its own. */
 export const parameterNames = (model: Model): string[] =>
   model.graph.initializers.filter(isParameter).map(({ name }) => name);
 

@@ -38,25 +38,23 @@ export function specialise(model: Model, sizes: Specialisation): Model {
 }
 
 function setInputShapes({ graph }: Model, sizes: Specialisation): void {
-  const used = new Set<string>();
+  const known = new Set(graph.inputs.flatMap(({ name, shape }) => [name, ...(shape ?? [])]));
+  const unknown = Object.keys(sizes).find((name) => !known.has(name));
+  if (unknown !== undefined) {
+    throw invalid(
+      'passes.unknown-dimension',
+      `No input has a dimension or the name "${unknown}". The inputs are ${graph.inputs.join(', ')}.`,
+      { field: unknown },
+    );
+  }
   const sizeOf = (dim: Dim): Dim => {
     const size = sizes[dim];
-    if (typeof dim === 'number' || typeof size !== 'number') return dim;
-    used.add(dim);
-    return size;
+    return typeof dim === 'string' && typeof size === 'number' ? size : dim;
   };
   for (const input of graph.inputs) {
     const shape = sizes[input.name];
-    if (typeof shape === 'object') used.add(input.name);
     input.shape = typeof shape === 'object' ? compatible(input, shape) : input.shape?.map(sizeOf);
   }
-  const unknown = Object.keys(sizes).find((name) => !used.has(name));
-  if (unknown === undefined) return;
-  throw invalid(
-    'passes.unknown-dimension',
-    `No input has a dimension or the name "${unknown}". The inputs are ${graph.inputs.join(', ')}.`,
-    { field: unknown },
-  );
 }
 
 /** The given shape, if it agrees with what the input declares. */
