@@ -48,29 +48,31 @@ const structure = z.object({
 });
 export type Structure = z.infer<typeof structure>;
 
-export const manifestSchema = z.object({
-  format: z.literal(1),
-  name: z.string(),
-  architecture: z.enum(ARCHITECTURES),
-  task: z.enum(TASKS),
-  /** Inputs a runner feeds, in the model's order. */
-  inputs: z.array(z.string()),
-  /** Name of the logits (or embedding) output. */
-  output: z.string(),
-  /** Longest sequence the model accepts, in tokens, specials included. */
-  maxLength: z.int().positive(),
-  /** Absent for a bundle without a tokenizer: only stages that need no text accept it. */
-  tokenizer: z.object({ kind: z.enum(['wordpiece', 'byte-bpe', 'word', 'ngram']), padId: z.int().min(0) }).optional(),
-  components: z.array(componentEntry),
-  structure: structure.optional(),
-  parameters: z.object({ total: z.int().min(0), embeddings: z.int().min(0) }),
-  /** Share of zeros by initializer name, only where above 0. */
-  sparsity: z.record(z.string(), z.number().min(0).max(1)).default({}),
-  /** The checkpoint's own configuration (config.json), for export back to Hugging Face. */
-  config: z.record(z.string(), z.unknown()).default({}),
-  /** What made this bundle, oldest first. */
-  provenance: z
-    .array(z.object({ step: z.string(), detail: z.record(z.string(), z.unknown()).default({}) }))
-    .default([]),
-});
+export const manifestSchema = z
+  .object({
+    format: z.literal(1),
+    name: z.string(),
+    architecture: z.enum(ARCHITECTURES),
+    task: z.enum(TASKS),
+    /** Inputs a runner feeds, in the model's order. */
+    inputs: z.array(z.string()),
+    /** Name of the logits (or embedding) output. */
+    output: z.string(),
+    /** Longest sequence the model accepts, in tokens, specials included. */
+    maxLength: z.int().positive(),
+    /** Absent for a bundle without a tokenizer: only stages that need no text accept it. */
+    tokenizer: z.object({ kind: z.enum(['wordpiece', 'byte-bpe', 'word', 'ngram']), padId: z.int().min(0) }).optional(),
+    components: z.array(componentEntry),
+    structure: structure.optional(),
+    parameters: z.object({ total: z.int().min(0), embeddings: z.int().min(0) }),
+    /** Share of zeros by initializer name, only where above 0. */
+    sparsity: z.record(z.string(), z.number().min(0).max(1)).default({}),
+    /** The checkpoint's own configuration (config.json), for export back to Hugging Face. */
+    config: z.record(z.string(), z.unknown()).default({}),
+    /** What made this bundle, oldest first. */
+    provenance: z
+      .array(z.object({ step: z.string(), detail: z.record(z.string(), z.unknown()).default({}) }))
+      .default([]),
+  })
+  .meta({ id: 'Manifest' });
 export type Manifest = z.infer<typeof manifestSchema>;

@@ -42,15 +42,17 @@ export const goalSchema = z.strictObject({
 export type Goals = z.infer<typeof goalSchema>;
 
 /** A recipe: stages in order (or a DAG by `from`) plus goals. Written as YAML or JSON. */
-export const recipeSchema = z.strictObject({
-  name: z.string().min(1).max(120),
-  description: z.string().max(2000).optional(),
-  seed: z.int().min(0).default(0),
-  stages: z.array(recipeStageSchema).min(1).max(64),
-  sweep: z
-    .record(z.string(), z.array(z.unknown()).min(1).max(64))
-    .optional()
-    .describe('Grids by path, e.g. { "prune.config.target": [0.4, 0.6] }: one job variant per combination.'),
-  goals: goalSchema.optional(),
-});
+export const recipeSchema = z
+  .strictObject({
+    name: z.string().min(1).max(120),
+    description: z.string().max(2000).optional(),
+    seed: z.int().min(0).default(0),
+    stages: z.array(recipeStageSchema).min(1).max(64),
+    sweep: z
+      .record(z.string(), z.array(z.unknown()).min(1).max(64))
+      .optional()
+      .describe('Grids by path, e.g. { "prune.config.target": [0.4, 0.6] }: one job variant per combination.'),
+    goals: goalSchema.optional(),
+  })
+  .meta({ id: 'Recipe' });
 export type Recipe = z.infer<typeof recipeSchema>;

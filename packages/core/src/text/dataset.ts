@@ -35,14 +35,16 @@ const splitStatistics = z.object({
 });
 
 /** dataset.json. */
-export const datasetInfoSchema = z.object({
-  format: z.literal(1),
-  name: z.string(),
-  kind: z.enum(DATASET_KINDS),
-  /** Label names in class-index order (sorted, unless the source states an order). Empty when there are none. */
-  labels: z.array(z.string()),
-  splits: z.partialRecord(z.enum(SPLITS), splitStatistics),
-  /** Things a user should know: imbalance, texts in two splits, unseen labels. */
-  warnings: z.array(z.string()),
-});
+export const datasetInfoSchema = z
+  .object({
+    format: z.literal(1),
+    name: z.string(),
+    kind: z.enum(DATASET_KINDS),
+    /** Label names in class-index order (sorted, unless the source states an order). Empty when there are none. */
+    labels: z.array(z.string()),
+    splits: z.partialRecord(z.enum(SPLITS), splitStatistics),
+    /** Things a user should know: imbalance, texts in two splits, unseen labels. */
+    warnings: z.array(z.string()),
+  })
+  .meta({ id: 'DatasetInfo' });
 export type DatasetInfo = z.infer<typeof datasetInfoSchema>;
