@@ -4,10 +4,21 @@ import type { Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
 import { staticShape } from './shapes';
 
-/** `value` under other static dimensions; no node when they are equal already. */
+/**
+ * `value` under other static dimensions. Adds no node when they are equal already, reads through an earlier Reshape, and
+ * shares one that exists.
+ */
 export function reshape(build: GraphBuilder, value: Value, dims: readonly number[]): Value {
   if (value.shape && sameShape(value.shape, dims)) return value;
-  return build.op('Reshape', [value, build.int64s(dims)]);
+  if (value.producer?.opType === 'Reshape') return reshape(build, value.producer.input(0), dims);
+  const existing = value.consumers.find(
+    (node) =>
+      node.opType === 'Reshape' &&
+      node.input(0) === value &&
+      node.output().shape &&
+      sameShape(node.output().shape!, dims),
+  );
+  return existing?.output() ?? build.op('Reshape', [value, build.int64s(dims)]);
 }
 
 /** Sums over `axes`, keeping them as 1. */

@@ -1,7 +1,7 @@
 /** @file Matrix products: MatMul and its transposing form FusedMatMul. */
 import { float, formatShape, isFloat, sizeOf } from '../graph';
 import type { Dim, Node, Shape, Value } from '../graph';
-import type { GraphBuilder } from '../graph/builder';
+import type { AttributeInput, GraphBuilder } from '../graph/builder';
 import { commonDtype } from './binary';
 import { fromNumbers, broadcastDims, broadcastStrides, indicesOf, offsetOf } from './elements';
 import { flattenRows, reshape, unbroadcast } from './gradient';
@@ -37,22 +37,21 @@ interface ProductOptions {
   readonly alpha?: number;
 }
 
+const productAttributes = ({ transA, transB, alpha = 1 }: ProductOptions): Record<string, AttributeInput> => ({
+  ...(transA ? { transA: 1 } : {}),
+  ...(transB ? { transB: 1 } : {}),
+  ...(alpha === 1 ? {} : { alpha: float(alpha) }),
+});
+
 /** alpha op(a) op(b), where op transposes the last two dimensions if told. */
 export function product(build: GraphBuilder, a: Value, b: Value, options: ProductOptions = {}): Value {
-  const { transA = false, transB = false, alpha = 1 } = options;
-  if (!transA && !transB && alpha === 1) return build.op('MatMul', [a, b]);
-  return build.op('FusedMatMul', [a, b], { transA: Number(transA), transB: Number(transB), alpha: float(alpha) });
+  const attributes = productAttributes(options);
+  return build.op(Object.keys(attributes).length === 0 ? 'MatMul' : 'FusedMatMul', [a, b], attributes);
 }
 
 /** alpha op(a) op(b) of two matrices, as a Gemm without its third input. */
-export function gemm(build: GraphBuilder, a: Value, b: Value, options: ProductOptions = {}): Value {
-  const { transA = false, transB = false, alpha = 1 } = options;
-  return build.op('Gemm', [a, b], {
-    ...(transA ? { transA: 1 } : {}),
-    ...(transB ? { transB: 1 } : {}),
-    ...(alpha === 1 ? {} : { alpha: float(alpha) }),
-  });
-}
+export const gemm = (build: GraphBuilder, a: Value, b: Value, options: ProductOptions = {}): Value =>
+  build.op('Gemm', [a, b], productAttributes(options));
 
 /**
  * The transpose of a matrix product that was just made, without moving an element: (op(A) op(B))' = op(B)' op(A)'.
@@ -71,6 +70,12 @@ export function transposedProduct(build: GraphBuilder, value: Value): Value | nu
   return product(build, b, a, { transA: transB, transB: transA, alpha });
 }
 
+/** a b'. If b is itself a transpose (a tied language model head), the product takes what it was made from. */
+function timesTransposed(build: GraphBuilder, a: Value, b: Value): Value {
+  const isTranspose = b.producer?.opType === 'Transpose' && b.shape?.length === 2;
+  return isTranspose ? gemm(build, a, b.producer!.input(0)) : gemm(build, a, b, { transB: true });
+}
+
 /**
  * Y = X W with a matrix W shared by all rows of X: dX = G W', dW = X' G on the flattened rows, as two Gemms.
  */
@@ -78,7 +83,7 @@ function sharedMatrixGrad({ build, node, wants, outputGrads }: GradContext): (Va
   const [x, w] = [node.input(0), node.input(1)];
   const rows = flattenRows(build, outputGrads[0]!);
   return [
-    wants(0) ? reshape(build, gemm(build, rows, w, { transB: true }), staticShape(x)) : null,
+    wants(0) ? reshape(build, timesTransposed(build, rows, w), staticShape(x)) : null,
     wants(1) ? gemm(build, flattenRows(build, x), rows, { transA: true }) : null,
   ];
 }

@@ -113,6 +113,15 @@ describe('symbolic dimensions', () => {
   });
 });
 
+/** The shape of a sum, or the code of the refusal. */
+function shapeOrCode(a: Shape, b: Shape): Shape | string | undefined {
+  try {
+    return shapeOf('Add', [a, b]);
+  } catch (error) {
+    return ModelpressError.from(error).code;
+  }
+}
+
 describe('broadcasting', () => {
   const dims = fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 4 });
 
@@ -122,14 +131,8 @@ describe('broadcasting', () => {
         const rank = Math.max(a.length, b.length);
         const padded = [a, b].map((list) => [...Array<number>(rank - list.length).fill(1), ...list]);
         const fits = padded[0].every((dim, i) => dim === padded[1][i] || dim === 1 || padded[1][i] === 1);
-        const expected = padded[0].map((dim, i) => Math.max(dim, padded[1][i]));
-        for (const pair of [
-          [a, b],
-          [b, a],
-        ]) {
-          if (fits) expect(shapeOf('Add', pair)).toEqual(expected);
-          else expect(() => shapeOf('Add', pair)).toThrow(/do not broadcast/);
-        }
+        const expected = fits ? padded[0].map((dim, i) => Math.max(dim, padded[1][i])) : 'ops.shape';
+        expect([shapeOrCode(a, b), shapeOrCode(b, a)]).toEqual([expected, expected]);
       }),
     );
   });
