@@ -1,4 +1,5 @@
 export * from './errors';
+export * from './evaluate';
 export * from './graph';
 export * from './graph/builder';
 export * from './graph/cost';
