@@ -3,6 +3,7 @@ import { specialise } from '../passes';
 import { headFor, transformerConfig } from './config';
 import { insertDropout } from './dropout';
 import { maxDifference, runModel, tokenBatch } from './testing';
+import { buildTextCnn } from './textcnn';
 import { buildTransformer } from './transformer';
 import { freshWeights } from './weights';
 
@@ -45,6 +46,18 @@ describe('insertDropout', () => {
       expect(maxDifference(changed.logits, logits)).toBeGreaterThan(1e-3);
     },
   );
+
+  it('drops the embeddings and the classifier input of a model without attention', () => {
+    const built = buildTextCnn(
+      { vocabulary: 60, embedding: 6, kernels: [3], filters: 4, outputs: 2 },
+      freshWeights(1, 0.1),
+    );
+    const sites = insertDropout(specialise(built.model, SIZES), { ratio: 0.3 });
+    expect(sites.map(({ dims }) => dims)).toEqual([
+      [3, 7, 6],
+      [3, 4],
+    ]);
+  });
 
   it('leaves out sites of ratio 0 and keeps shapes symbolic models out', () => {
     expect(insertDropout(build('bert'), { ratio: 0, attentionRatio: 0.1 })).toHaveLength(2);

@@ -1,9 +1,8 @@
 /** @file Dropout for training: masks are graph inputs, so the graph stays a function of its inputs. */
-import { unsupported } from '../errors';
+import { ModelpressError, unsupported } from '../errors';
 import { isStatic, Node, ONNX_DOMAIN, Value } from '../graph';
 import type { Graph, Model } from '../graph';
-import { findAnatomy } from './detect';
-import type { Anatomy } from './detect';
+import { findClassifier, tryAnatomy } from './detect';
 
 /** One dropout: feed `input` with a fresh mask each step, 0 with probability `ratio`, else 1/(1 - ratio). */
 export interface DropoutSite {
@@ -23,12 +22,13 @@ export interface DropoutOptions {
 /**
  * Multiplies with a mask where transformers are trained with dropout: the embedding output, attention probabilities,
  * each block's output before it joins the residual stream, and the classifier's input. Sites of ratio 0 are left out.
- * @param model a transformer with static shapes; changed in place
+ * In models without attention: the embeddings and the classifier's input.
+ * @param model with static shapes and its weights still initializers; changed in place
  * @throws `detect.*` when the structure is not found, `dropout.dynamic` for symbolic shapes
  */
 export function insertDropout(model: Model, options: DropoutOptions): DropoutSite[] {
   const { ratio, attentionRatio = ratio } = options;
-  const values = sitesOf(findAnatomy(model.graph)).map(({ value, attention }) => ({
+  const values = sitesIn(model.graph).map(({ value, attention }) => ({
     value,
     ratio: attention ? attentionRatio : ratio,
   }));
@@ -37,10 +37,23 @@ export function insertDropout(model: Model, options: DropoutOptions): DropoutSit
     .map((site, i) => mask(model.graph, site.value, site.ratio, `dropout.${i}`));
 }
 
-/** Values to drop from, in the order of the graph. */
-function sitesOf({ embeddings, layers, classifier }: Anatomy): { value: Value; attention: boolean }[] {
-  const site = (value: Value | undefined, attention = false): { value: Value; attention: boolean }[] =>
-    value ? [{ value, attention }] : [];
+interface Site {
+  readonly value: Value;
+  readonly attention: boolean;
+}
+
+/** Values to drop from, in the order of the graph. A model without attention has its embeddings and its classifier. */
+function sitesIn(graph: Graph): Site[] {
+  const anatomy = tryAnatomy(graph);
+  const site = (value: Value | undefined, attention = false): Site[] => (value ? [{ value, attention }] : []);
+  if (anatomy instanceof ModelpressError) {
+    const lookups = graph.nodes.filter((node) => node.opType === 'Gather' && node.input(0).constant?.dims.length === 2);
+    const embedded = lookups.filter((node) => graph.inputs.includes(node.input(1))).map((node) => node.output());
+    const sites = [...embedded, findClassifier(graph)?.input].flatMap((value) => site(value));
+    if (sites.length === 0) throw anatomy;
+    return sites;
+  }
+  const { embeddings, layers, classifier } = anatomy;
   return [
     ...site(embeddings.output),
     ...layers.flatMap(({ attention, ffn }) => [

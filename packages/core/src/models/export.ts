@@ -7,7 +7,8 @@ import { unsupported } from '../errors';
 import type { Tensor } from '../graph';
 import { isWeight } from '../bundle/describe';
 import { headFor, TRANSFORMER_ARCHITECTURES } from './config';
-import type { TransformerArchitecture, TransformerConfig } from './config';
+import type { Head, TransformerArchitecture, TransformerConfig } from './config';
+import { isUnitLength } from './heads';
 import { configFromHuggingFace } from './config-huggingface';
 import { configToHuggingFace } from './config-huggingface-export';
 import { toFloat32 } from './half';
@@ -46,6 +47,11 @@ export function transformerConfigOf({ manifest }: Pick<Bundle, 'manifest'>): Tra
   return { ...original, hidden, layers, vocabulary, positions };
 }
 
+/** The head that a bundle's model has. */
+export function headOf({ model, manifest, labels }: Bundle): Head {
+  return headFor(manifest.task, labels.length, isUnitLength(model.graph.value(manifest.output)));
+}
+
 function transformerArchitecture(architecture: string): TransformerArchitecture {
   const found = TRANSFORMER_ARCHITECTURES.find((name) => name === architecture);
   if (found) return found;
@@ -53,8 +59,9 @@ function transformerArchitecture(architecture: string): TransformerArchitecture 
 }
 
 /** Tensors under their checkpoint names; the graph must hold exactly the parameters that the architecture has. */
-function checkpointTensors({ model, manifest, labels }: Bundle, config: TransformerConfig): TensorToWrite[] {
-  const specs = parameterSpecs(config, headFor(manifest.task, labels.length));
+function checkpointTensors(bundle: Bundle, config: TransformerConfig): TensorToWrite[] {
+  const { model, manifest } = bundle;
+  const specs = parameterSpecs(config, headOf(bundle));
   const expected = new Set(specs.map((spec) => spec.name));
   const extra = model.graph.initializers.find((value) => isWeight(value) && !expected.has(value.name));
   if (extra) throw weightsRefusal(`it has weights "${extra.name}" that ${config.architecture} does not have`);

@@ -59,3 +59,9 @@ export function lastToken(net: Network, hidden: Value, isToken: Value): Value {
     return build.op('Squeeze', [build.op('MatMul', [row, hidden]), build.int64s([1])], {}, 'state');
   });
 }
+
+/** Whether `meanPooling` was asked to scale this value to length 1. */
+export function isUnitLength(value: Value): boolean {
+  const { producer } = value;
+  return producer?.opType === 'Div' && producer.input(1).producer?.opType === 'Sqrt';
+}

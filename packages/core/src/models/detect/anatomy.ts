@@ -64,7 +64,7 @@ export function findAnatomy(graph: Graph): Anatomy {
   if (!first || !layers.some((layer) => layer.attention)) {
     throw unsupported('detect.no-attention', noAttentionReason(graph, linears));
   }
-  const classifier = findClassifier(graph, byOutput);
+  const classifier = findClassifier(graph, linears);
   return {
     hidden: first.outputs,
     embeddings: findEmbeddings(graph, layers[0], norms),
@@ -115,7 +115,8 @@ function ffnBlock(output: Linear, residual: Node, byOutput: ReadonlyMap<Value, L
 }
 
 /** The linear that makes a graph output; a decoder tied to an embedding table is none. */
-function findClassifier(graph: Graph, byOutput: ReadonlyMap<Value, Linear>): Linear | undefined {
+export function findClassifier(graph: Graph, all = findLinears(graph)): Linear | undefined {
+  const byOutput = new Map(all.map((linear) => [linear.output, linear]));
   const linears = graph.outputs.flatMap((output) => findAbove(output, (value) => byOutput.get(value), isLayout));
   return linears.find(({ weight }) => !weight.consumers.some((reader) => reader.opType === 'Gather'));
 }

@@ -1,4 +1,4 @@
-export { findAnatomy, tryAnatomy } from './anatomy';
+export { findAnatomy, findClassifier, tryAnatomy } from './anatomy';
 export type { Anatomy, AnatomyLayer, FfnBlock } from './anatomy';
 export type { AttentionBlock, HeadGroup } from './attention-block';
 export { componentsOf, structureFrom } from './describe';
