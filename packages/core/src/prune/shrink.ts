@@ -10,7 +10,7 @@ import { refreshManifest } from '../bundle/describe';
 import type { Component, ComponentEntry } from '../bundle/manifest';
 import { invalid } from '../errors';
 import { Tensor } from '../graph';
-import { buildTransformer, headFor, structureOf, transformerConfigOf } from '../models';
+import { buildTransformer, headOf, structureOf, transformerConfigOf } from '../models';
 import type { Activation, LayerSizes, WeightSource } from '../models';
 import { ACTIVATION_VALUES } from './activation-values';
 import type { KeepPlan, LayerKeep } from './neurons';
@@ -38,7 +38,7 @@ export interface ShrinkOptions {
  *   not fit it.
  */
 export function shrink(bundle: Bundle, plan: KeepPlan, { heads }: ShrinkOptions = { heads: 'padded' }): Bundle {
-  const { manifest, model, labels } = bundle;
+  const { manifest, model } = bundle;
   const config = transformerConfigOf(bundle);
   if (plan.layers.length !== config.layers.length) {
     throw invalid('prune.plan', `The plan has ${plan.layers.length} layers, the model ${config.layers.length}.`);
@@ -61,7 +61,7 @@ export function shrink(bundle: Bundle, plan: KeepPlan, { heads }: ShrinkOptions 
     return tensor;
   };
   const smaller = { ...config, layers: sizes };
-  const built = buildTransformer(smaller, headFor(manifest.task, labels.length), source);
+  const built = buildTransformer(smaller, headOf(bundle), source);
   const changes = { components: [...built.components], structure: structureOf(smaller) };
   return { ...bundle, model: built.model, manifest: refreshManifest(manifest, built.model, changes) };
 }

@@ -4,6 +4,7 @@ import { buildTrainingGraph } from '../autodiff';
 import type { GateOptions, TrainingGraph } from '../autodiff';
 import { sizeOf } from '../graph';
 import type { Model, Value } from '../graph';
+import { unrollLstm } from '../models/unroll-lstm';
 import { promoteToInputs, specialise } from '../passes';
 import type { CompileOptions, Executable, HostTensor, Runtime } from '../runtime/runtime';
 import { DropoutMasks } from './dropout-masks';
@@ -80,6 +81,7 @@ export class TrainingProgram {
   ): Promise<TrainingProgram> {
     const inputs = new Set(model.graph.inputs.map(({ name }) => name));
     const special = specialise(model, Object.fromEntries([...shapes].filter(([name]) => inputs.has(name))));
+    unrollLstm(special);
     const sites = options.dropout?.(special) ?? [];
     promoteToInputs(special, Object.keys(frozen));
     const graph = buildTrainingGraph(special, {
