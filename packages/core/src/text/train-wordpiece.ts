@@ -39,7 +39,7 @@ interface Word {
 export function trainWordPiece({ counts }: WordCounts, size: number): string[] {
   if (counts.size === 0) throw invalid('tokenizer.no-text', 'There is no text to train a vocabulary on.');
   const words = [...counts].map(([text, count]): Word => {
-    return { count, pieces: [...text].map((character, i) => (i === 0 ? character : `##${character}`)) };
+    return { count, pieces: Array.from(text, (character, i) => (i === 0 ? character : `##${character}`)) };
   });
   const vocabulary = new Set<string>([...SPECIAL_TOKENS, ...alphabet(words)]);
   if (vocabulary.size > size) {
