@@ -1,5 +1,10 @@
+import { Tensor } from '../graph';
 import { specialise } from '../passes';
+import { optimizerSchema } from '../train/optimizer';
+import { classificationLoss } from '../train/testing';
+import { Trainer } from '../train/trainer';
 import { buildBilstm } from './bilstm';
+import { insertDropout } from './dropout';
 import { maxDifference, runModel, tokenBatch } from './testing';
 import type { TokenBatch } from './testing';
 import { buildTextCnn } from './textcnn';
@@ -35,6 +40,30 @@ describe('buildBilstm', () => {
   it('does not see padding', async () => {
     const { logits } = await runModel(build().model, batch);
     expect(maxDifference((await runModel(build().model, padded(batch, 5))).logits, logits)).toBeLessThan(1e-6);
+  });
+
+  it('trains unrolled, and the trained weights go into the model with the op', async () => {
+    const trainer = new Trainer({
+      model: build().model,
+      loss: classificationLoss,
+      optimizer: optimizerSchema.parse({ learningRate: 0.02 }),
+      dropout: (model) => insertDropout(model, { ratio: 0.1 }),
+      seed: 1,
+      compile: { threads: 1 },
+    });
+    const int64 = (rows: readonly (readonly number[])[]) => Tensor.int64([rows.length, rows[0].length], rows.flat());
+    const inputs = {
+      input_ids: int64(batch.input_ids),
+      attention_mask: int64(batch.attention_mask),
+      labels: Tensor.int64([4], [0, 1, 2, 1]),
+    };
+    const losses: number[] = [];
+    for (let i = 0; i < 40; i++) losses.push((await trainer.train([{ inputs }])).loss);
+    expect(losses.at(-1)).toBeLessThan(0.3 * losses[0]);
+    const { logits } = await runModel(trainer.exportModel(), batch);
+    const predicted = [0, 1, 2, 3].map((row) => [...logits.slice(row * 3, row * 3 + 3)]);
+    expect(predicted.map((scores) => scores.indexOf(Math.max(...scores)))).toEqual([0, 1, 2, 1]);
+    await trainer.release();
   });
 
   it('needs static shapes to be unrolled', () => {
