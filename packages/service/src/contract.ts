@@ -16,6 +16,7 @@ import type {
   Report,
   SerializedError,
   StageDefinition,
+  StageEstimate,
 } from '@modelpress/core';
 import type { EventKind, Lane, RunResult, VariantValues } from './database/entities';
 import type { AttemptState, Role, State, WaitingReason } from './state/states';
@@ -214,6 +215,8 @@ export interface DryRun {
       /** The state of an equal stage run that the job would share; null: it would be new. */
       readonly existing: State | null;
       readonly estimate: Estimate;
+      /** Product of the estimates up to and with this stage, relative to the job's model. */
+      readonly total: StageEstimate['total'];
     }[];
   }[];
   /** Things that do not stop the job but will make it wait: no worker for a queue. */

@@ -1,3 +1,13 @@
+export * from './config/config';
+export { configurationTable } from './config/table';
+export { SECRET_VARIABLES, VARIABLES, type Variable } from './config/variables';
 export * from './contract';
 export * from './database/entities';
+export { migrate, migrationDrift, openDatabase } from './database/data-source';
+export { startEmbedded, type Embedded } from './embedded/embedded';
+export { createLogger, type Logger } from './observe/logger';
+export { SIGNATURE_HEADER, signWebhook, verifyWebhook } from './outbox/webhook';
+export { openService } from './service';
 export * from './state/states';
+export { runWorker } from './worker/main';
+export { startWorker, type RunningWorker, type WorkerOptions } from './worker/worker';

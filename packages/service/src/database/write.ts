@@ -32,7 +32,7 @@ export async function updateRows<T extends ObjectLiteral>(
   manager: EntityManager,
   entity: EntitySchema<T>,
   where: FindOptionsWhere<T>,
-  changes: Partial<T>,
+  changes: Partial<NoInfer<T>>,
 ): Promise<number> {
   const { affected } = await manager.update(entity, where, changes as Parameters<typeof manager.update<T>>[2]);
   return affected ?? 0;

@@ -47,5 +47,8 @@ export function verified(source: Readable, sha256: string): Readable {
   return check;
 }
 
+export const objectChanged = (path: string): ModelpressError =>
+  new ModelpressError('conflict', 'objects.changed', `${path} changed while it was being stored.`, { file: path });
+
 export const objectNotFound = (name: string): ModelpressError =>
   new ModelpressError('not-found', 'objects.not-found', `There is no stored object ${name}.`, { sha256: name });

@@ -4,7 +4,7 @@ import { access, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { digester, digestFile, objectNotFound, verified } from './digest';
+import { digester, objectChanged, objectNotFound, verified } from './digest';
 import type { ByteRange, ObjectStore, StoredObject } from './object-store';
 
 const CHUNK_BYTES = 1 << 20;
@@ -34,10 +34,10 @@ export class FolderStore implements ObjectStore {
     }
   }
 
-  async putFile(path: string): Promise<StoredObject> {
-    const known = await digestFile(path);
-    if ((await this.bytes(known.sha256)) !== undefined) return known;
-    return this.put(createReadStream(path, { highWaterMark: CHUNK_BYTES }));
+  async putFile(path: string, known: StoredObject): Promise<void> {
+    if ((await this.bytes(known.sha256)) !== undefined) return;
+    const stored = await this.put(createReadStream(path, { highWaterMark: CHUNK_BYTES }));
+    if (stored.sha256 !== known.sha256) throw objectChanged(path);
   }
 
   async get(sha256: string, range?: ByteRange): Promise<Readable> {

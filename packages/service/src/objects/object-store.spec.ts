@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import S3rver from 's3rver';
 import { freePort } from '../embedded/port';
+import { digestFile } from './digest';
 import { FolderStore } from './folder-store';
 import type { ObjectStore } from './object-store';
 import { S3Store } from './s3-store';
@@ -104,10 +105,20 @@ describe.each([
     const path = join(folder, 'large');
     const bytes = randomBytes(17 * 1024 ** 2);
     await writeFile(path, bytes);
-    const stored = await store.putFile(path);
+    const stored = await digestFile(path);
     expect(stored).toEqual({ sha256: sha256(bytes), bytes: bytes.length });
+    await store.putFile(path, stored);
     expect(sha256(await buffer(await store.get(stored.sha256)))).toBe(stored.sha256);
     expect(sha256(await readFile(path))).toBe(stored.sha256);
+  });
+
+  it('notices a file that changes while it is stored', async () => {
+    const path = join(folder, 'changing');
+    await writeFile(path, 'before');
+    const known = await digestFile(path);
+    await writeFile(path, 'after!');
+    await expect(store.putFile(path, known)).rejects.toMatchObject({ code: 'objects.changed' });
+    expect(await store.bytes(known.sha256)).toBeUndefined();
   });
 
   it('stores nothing at all', async () => {

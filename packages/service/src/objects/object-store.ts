@@ -16,8 +16,11 @@ export interface ByteRange {
 export interface ObjectStore {
   /** Stores a stream in bounded memory; the digest is computed on the way and the object appears only when complete. */
   put(source: Readable): Promise<StoredObject>;
-  /** Stores a file of this machine, without copying it where it is stored already. */
-  putFile(path: string): Promise<StoredObject>;
+  /**
+   * Stores a file of this machine whose digest is known, unless that object is there already.
+   * @throws ModelpressError `objects.changed` if the file is not what the digest says.
+   */
+  putFile(path: string, known: StoredObject): Promise<void>;
   /**
    * Opens an object. Read to the end, it is checked against its digest: the stream fails with `objects.corrupt` instead
    * of ending. A range cannot be checked.

@@ -17,7 +17,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { S3Config } from '../config/config';
-import { digester, digestFile, objectNotFound, verified } from './digest';
+import { digester, objectChanged, objectNotFound, verified } from './digest';
 import type { ByteRange, ObjectStore, StoredObject } from './object-store';
 
 /** Parts in flight times their size bounds the memory of an upload. */
@@ -56,10 +56,8 @@ export class S3Store implements ObjectStore {
     }
   }
 
-  async putFile(path: string): Promise<StoredObject> {
-    const known = await digestFile(path);
+  async putFile(path: string, known: StoredObject): Promise<void> {
     await this.upload(path, known);
-    return known;
   }
 
   async get(sha256: string, range?: ByteRange): Promise<Readable> {
@@ -118,12 +116,17 @@ export class S3Store implements ObjectStore {
 
   private async upload(path: string, { sha256, bytes }: StoredObject): Promise<void> {
     if ((await this.bytes(sha256)) === bytes) return;
+    const { stream, result } = digester();
     await new Upload({
       client: this.client,
-      params: { Bucket: this.bucket, Key: objectKey(sha256), Body: createReadStream(path) },
+      params: { Bucket: this.bucket, Key: objectKey(sha256), Body: createReadStream(path).pipe(stream) },
       partSize: PART_BYTES,
       queueSize: PARTS_IN_FLIGHT,
     }).done();
+    if (result().sha256 !== sha256) {
+      await this.delete(sha256);
+      throw objectChanged(path);
+    }
   }
 
   private async open(key: string, range?: ByteRange): Promise<Readable> {

@@ -2,3 +2,4 @@
 export * from './eventually';
 export * from './postgres';
 export * from './redis';
+export * from './stack';

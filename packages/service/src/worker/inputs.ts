@@ -1,0 +1,49 @@
+import type { DatasetRole } from '@modelpress/core';
+import type { DataSource } from 'typeorm';
+import type { ArtifactCache, Held } from '../artifacts/cache';
+import { StageRunEntity, type StageRun } from '../database/entities';
+
+/** The folders that a stage reads. */
+export interface Inputs {
+  readonly model: string | null;
+  readonly baseline: string | null;
+  readonly datasets: Partial<Record<DatasetRole, string>>;
+  release(): void;
+}
+
+/** Brings a run's inputs to this machine and keeps them until they are released. */
+export async function holdInputs(
+  database: DataSource,
+  cache: ArtifactCache,
+  run: StageRun,
+  signal: AbortSignal,
+): Promise<Inputs> {
+  const held: Held[] = [];
+  const release = (): void => held.splice(0).forEach((folder) => folder.release());
+  const hold = async (artifactId: string | null): Promise<string | null> => {
+    if (artifactId === null) return null;
+    const folder = await cache.hold(run.projectId, artifactId, signal);
+    held.push(folder);
+    return folder.path;
+  };
+  try {
+    const model = await hold(await modelOf(database, run));
+    const baseline = await hold(run.inputs.baseline);
+    const datasets: Partial<Record<DatasetRole, string>> = {};
+    for (const [role, artifactId] of Object.entries(run.inputs.datasets)) {
+      const path = await hold(artifactId);
+      if (path !== null) datasets[role as DatasetRole] = path;
+    }
+    return { model, baseline, datasets, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Artifact of the model that the run reads: made by the run before it, or given with the job. */
+async function modelOf(database: DataSource, run: StageRun): Promise<string | null> {
+  if (run.upstreamId === null) return run.inputs.model;
+  const upstream = await database.manager.findOneByOrFail(StageRunEntity, { id: run.upstreamId });
+  return upstream.outputId;
+}
