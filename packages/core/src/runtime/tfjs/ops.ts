@@ -1,6 +1,7 @@
 /** @file How TensorFlow.js computes each op: one entry per op of the op table. */
 import type { OpName } from '../../ops';
 import type { TfjsOp, Unsupported } from './call';
+import { CONVOLUTION } from './ops/convolution';
 import { ELEMENTWISE } from './ops/elementwise';
 import { INDEXING } from './ops/indexing';
 import { LAYOUT } from './ops/layout';
@@ -10,11 +11,13 @@ import { REDUCING } from './ops/reduce';
 const QUANTIZED: Unsupported = { unsupported: 'it has no integer matrix products and no quantized tensors' };
 
 export const TFJS_OPS: { readonly [Op in OpName]: TfjsOp | Unsupported } = {
+  ...CONVOLUTION,
   ...ELEMENTWISE,
   ...INDEXING,
   ...LAYOUT,
   ...LINEAR,
   ...REDUCING,
+  Einsum: { unsupported: 'write it with MatMul, Transpose and Reshape' },
   LSTM: { unsupported: 'unroll it first, as training does' },
   QuantizeLinear: QUANTIZED,
   DequantizeLinear: QUANTIZED,
