@@ -57,8 +57,11 @@ export const trainingSchema = z.strictObject({
     .max(8192)
     .default(128)
     .describe('Longest text in tokens; longer ones are cut. At most what the model takes.'),
-  optimizer: optimizerSchema.extend({ learningRate: optimizerSchema.shape.learningRate.default(5e-5) }).prefault({}),
-  schedule: scheduleSchema.prefault({}),
+  optimizer: optimizerSchema
+    .extend({ learningRate: optimizerSchema.shape.learningRate.default(5e-5) })
+    .prefault({})
+    .describe('AdamW.'),
+  schedule: scheduleSchema.prefault({}).describe('How the learning rate changes over the steps.'),
   dropout: z
     .number()
     .min(0)

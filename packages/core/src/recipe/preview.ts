@@ -1,11 +1,20 @@
 /** @file What can be told of a resolved recipe before it runs: problems with its inputs, and the expected effect. */
+import type { Manifest } from '../bundle/manifest';
 import type { FieldIssue } from '../errors';
 import type { Estimate, StagePreview } from '../stages/stage';
 import type { ResolvedStage } from './resolve';
 
-/** What a stage will know of its inputs: the job's model only where it reads that one. */
-const previewOf = (stage: ResolvedStage, { model, datasets }: StagePreview): StagePreview =>
-  stage.from === undefined && model !== undefined ? { model, datasets } : { datasets };
+/** What each stage will know of its inputs, by stage id: its model's manifest as far as the stages before it tell. */
+function previews(stages: readonly ResolvedStage[], { model, datasets }: StagePreview): Map<string, StagePreview> {
+  const made = new Map<string, Manifest | undefined>();
+  return new Map(
+    stages.map(({ id, from, config, definition }) => {
+      const input = from === undefined ? model : made.get(from);
+      made.set(id, input && definition.outcome?.(config, input));
+      return [id, input === undefined ? { datasets } : { model: input, datasets }];
+    }),
+  );
+}
 
 /**
  * Problems of running these stages on these inputs: a missing model or data set, and what each stage's own check finds.
@@ -28,8 +37,9 @@ export function checkInputs(stages: readonly ResolvedStage[], inputs: StagePrevi
       if (inputs.datasets[role] === undefined) require(`datasets.${role}`, stage, `a data set as "${role}"`);
   }
   if (missing.size > 0) return [...missing.values()];
+  const known = previews(stages, inputs);
   return stages.flatMap((stage) => {
-    const found = stage.definition.check?.(stage.config, previewOf(stage, inputs)) ?? [];
+    const found = stage.definition.check?.(stage.config, known.get(stage.id)!) ?? [];
     return found.map(({ path, code, message }) => ({
       field: `stages[${stage.index}].config${path === '' ? '' : `.${path}`}`,
       code,
@@ -51,11 +61,12 @@ const RATIOS = ['parameters', 'bytes', 'flops'] as const;
 /** Estimates stages in order (each after the one it reads, as `resolveRecipe` gives them). */
 export function estimateStages(stages: readonly ResolvedStage[], inputs: StagePreview): StageEstimate[] {
   const totals = new Map<string, StageEstimate['total']>();
+  const known = previews(stages, inputs);
   const unchanged = { parameters: 1, bytes: 1, flops: 1 };
   return stages.map((stage) => {
     const { definition } = stage;
     const before = (stage.from === undefined ? undefined : totals.get(stage.from)) ?? unchanged;
-    const estimate = definition.estimate?.(stage.config, previewOf(stage, inputs)) ?? { notes: [] };
+    const estimate = definition.estimate?.(stage.config, known.get(stage.id)!) ?? { notes: [] };
     const ratios = definition.makesModel ? estimate : unchanged;
     const total = Object.fromEntries(
       RATIOS.flatMap((key) => {

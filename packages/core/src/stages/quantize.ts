@@ -23,6 +23,8 @@ const schema = z.strictObject({
 });
 type QuantizeConfig = z.infer<typeof schema>;
 
+/** Name of this step in a model's provenance. */
+const STEP = 'quantize';
 /** Rounded up from a BERT-base on one busy core. */
 const SECONDS_PER_PARAMETER = 30e-9;
 
@@ -36,6 +38,10 @@ export const quantizeStage: StageDefinition<QuantizeConfig> = {
   needs: { model: true, datasets: [] },
   makesModel: true,
   check,
+  outcome: (config, model) => ({
+    ...model,
+    provenance: [...model.provenance, { step: STEP, detail: { mode: config.mode } }],
+  }),
   estimate,
   run,
 };
@@ -43,7 +49,7 @@ export const quantizeStage: StageDefinition<QuantizeConfig> = {
 function check({ exclude }: QuantizeConfig, { model }: StagePreview): readonly Issue[] {
   if (!model) return [];
   const issues: Issue[] = [];
-  if (model.provenance.some(({ step }) => step === 'quantize')) {
+  if (model.provenance.some(({ step }) => step === STEP)) {
     issues.push({
       path: '',
       code: 'already-quantized',
@@ -130,7 +136,7 @@ function updated(
     return weight ? { ...entry, transposed: weight.transposed } : entry;
   });
   const detail = { mode: config.mode, form, exclude: config.exclude, weights: quantized.length };
-  return { ...manifest, components, provenance: [...manifest.provenance, { step: 'quantize', detail }] };
+  return { ...manifest, components, provenance: [...manifest.provenance, { step: STEP, detail }] };
 }
 
 const firstReason = ([first]: DynamicInt8Result['skipped']): string =>

@@ -96,6 +96,8 @@ export interface StageDefinition<Config = unknown> {
   /** Whether the stage's result has a model that the next stage reads. */
   readonly makesModel: boolean;
   check?(config: Config, preview: StagePreview): readonly Issue[];
+  /** What is known of the model that it will make from this one, for the checks of later stages. */
+  outcome?(config: Config, model: Manifest): Manifest;
   estimate?(config: Config, preview: StagePreview): Estimate;
   /** Which workers of the queue may take it; default cpu. */
   lane?(config: Config): 'cpu' | 'gpu';

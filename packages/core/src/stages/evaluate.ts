@@ -1,0 +1,145 @@
+import { z } from 'zod';
+import { readManifest } from '../bundle';
+import type { Manifest } from '../bundle';
+import { invalid, ModelpressError, unsupported } from '../errors';
+import { predict, scoreLanguageModel, scoreRegression } from '../evaluate';
+import type { PredictOptions } from '../evaluate';
+import { ortRuntime } from '../runtime';
+import { readDatasetInfo, SPLITS } from '../text';
+import type { DatasetInfo, Split } from '../text';
+import { classificationOutcome } from './evaluate-classification';
+import { plainOutcome } from './evaluate-plain';
+import type { Issue, StageContext, StageDefinition, StagePreview, StageResult } from './stage';
+
+const schema = z.strictObject({
+  split: z
+    .enum(SPLITS)
+    .optional()
+    .describe('Split to evaluate on; default: test, or the best that the data set has (dev, train).'),
+  batchSize: z.int().min(1).max(1024).default(32).describe('Rows fed at once.'),
+  maxLength: z.int().min(2).optional().describe('Longest text in tokens; default: what the model takes.'),
+  resamples: z
+    .int()
+    .min(100)
+    .max(100_000)
+    .default(1000)
+    .describe('Bootstrap resamples behind each confidence interval.'),
+});
+type EvaluateConfig = z.infer<typeof schema>;
+
+export const evaluateStage: StageDefinition<EvaluateConfig> = {
+  type: 'evaluate',
+  version: 1,
+  queue: 'bench',
+  summary: 'Measures quality on labelled data, beside the original model: accuracy, macro F1, per class, fidelity.',
+  schema,
+  needs: { model: true, baseline: true, datasets: ['data'] },
+  makesModel: false,
+  check,
+  run,
+};
+
+function check({ split, maxLength }: EvaluateConfig, { model, datasets: { data } }: StagePreview): readonly Issue[] {
+  const issues: Issue[] = [];
+  const issue = (path: string, code: string, message: string): void => void issues.push({ path, code, message });
+  if (split && data && !data.splits[split])
+    issue('split', 'no-such-split', `The data set "${data.name}" has no ${split} split.`);
+  if (data?.kind === 'unlabelled') issue('', 'no-labels', `The data set "${data.name}" has no labels to compare with.`);
+  if (!model) return issues;
+  if (!model.tokenizer) issue('', 'no-tokenizer', 'The model has no tokenizer, so it cannot read texts.');
+  if (maxLength !== undefined && maxLength > model.maxLength) {
+    issue('maxLength', 'too-long', `The model takes at most ${model.maxLength} tokens.`);
+  }
+  const foreign = data ? labelsMissingIn(model, data) : [];
+  if (foreign.length > 0) {
+    issue(
+      '',
+      'unknown-label',
+      `The model does not know ${foreign.length} labels of the data set: ${foreign.slice(0, 5).join(', ')}.`,
+    );
+  }
+  return issues;
+}
+
+/** Labels of the data that the model has no class for, where its classes are known. */
+function labelsMissingIn({ config: { id2label } }: Manifest, { labels }: DatasetInfo): string[] {
+  if (typeof id2label !== 'object' || id2label === null) return [];
+  const known = new Set<unknown>(Object.values(id2label));
+  return labels.filter((label) => !known.has(label));
+}
+
+async function run(config: EvaluateConfig, context: StageContext): Promise<StageResult> {
+  const {
+    model,
+    datasets: { data },
+  } = context;
+  if (model === undefined || data === undefined)
+    throw invalid('stage.inputs', 'The evaluate stage needs a model and data.');
+  const { splits } = await readDatasetInfo(data);
+  const split = config.split ?? SPLITS.findLast((name) => splits[name]);
+  if (!split) throw invalid('evaluate.no-split', 'The data set has no split.', { field: 'split' });
+  const baseline = context.baseline === model ? undefined : context.baseline;
+  const { task } = await readManifest(model);
+  const evaluation: Evaluation = { config, context, data, split };
+  switch (task) {
+    case 'classification':
+    case 'pair-classification':
+      return classificationOutcome(...(await both(evaluation, model, baseline, predict)), split, {
+        resamples: config.resamples,
+        seed: context.seed,
+      });
+    case 'regression':
+      return plainOutcome(...(await both(evaluation, model, baseline, regressionScores)), split);
+    case 'causal-lm':
+      return plainOutcome(...(await both(evaluation, model, baseline, languageScores)), split);
+    case 'masked-lm':
+    case 'embedding':
+      throw unsupported('evaluate.task', `A ${task} model has no labels to be right about.`, { field: 'task' });
+  }
+}
+
+/** What one run of the stage works on. */
+interface Evaluation {
+  readonly config: EvaluateConfig;
+  readonly context: StageContext;
+  readonly data: string;
+  readonly split: Split;
+}
+
+type Score<T> = (model: string, data: string, split: Split, options: PredictOptions) => Promise<T>;
+
+async function regressionScores(...args: Parameters<Score<unknown>>): Promise<Record<string, number>> {
+  const { logits, labels } = await predict(...args);
+  return { ...scoreRegression(logits, labels) };
+}
+
+async function languageScores(...args: Parameters<Score<unknown>>): Promise<Record<string, number>> {
+  const { perplexity, negativeLogLikelihood, tokens } = await scoreLanguageModel(...args);
+  return { perplexity, loss: negativeLogLikelihood / tokens };
+}
+
+/** Scores the model, then the original. An original that cannot be scored on this data leaves a warning. */
+async function both<T>(
+  { config, context, data, split }: Evaluation,
+  model: string,
+  baseline: string | undefined,
+  score: Score<T>,
+): Promise<[candidate: T, baseline: T | undefined, warnings: string[]]> {
+  const share = baseline === undefined ? 1 : 0.5;
+  const options = (start: number, phase: string): PredictOptions => ({
+    runtime: ortRuntime,
+    compile: { threads: context.threads },
+    batchSize: config.batchSize,
+    ...(config.maxLength === undefined ? {} : { maxLength: config.maxLength }),
+    signal: context.signal,
+    onProgress: (fraction) => context.progress({ fraction: 0.95 * (start + share * fraction), phase }),
+  });
+  const candidate = await score(model, data, split, options(0, 'the result'));
+  if (baseline === undefined) return [candidate, undefined, []];
+  try {
+    return [candidate, await score(baseline, data, split, options(share, 'the original')), []];
+  } catch (error) {
+    if (!(error instanceof ModelpressError) || error.kind === 'cancelled') throw error;
+    return [candidate, undefined, [`The original model could not be evaluated on this data: ${error.message}`]];
+  }
+}
