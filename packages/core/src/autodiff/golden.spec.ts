@@ -147,6 +147,7 @@ graph piece(%x: float32[2,4,8], %q: float32[8,8], %k: float32[8,8], %v: float32[
   %int64s.1_1_1_1: int64[4] = [1, 1, 1, 1]
   %int64s.2_4_2_4_3: int64[4] = [2, 4, 2, 4]
   %int64s.3: int64[1] = [3]
+  %float32.0.5_7: float32[] = 0.5
   %int64s.8_8: int64[2] = [8, 8]
   %MatMul: float32[2,4,8] = MatMul(%x, %q)
   %Reshape: float32[2,4,2,4] = Reshape(%MatMul, %int64s.2_4_2_4)
@@ -174,19 +175,19 @@ graph piece(%x: float32[2,4,8], %q: float32[8,8], %k: float32[8,8], %v: float32[
   %grad.ReduceSum: float32[2,2,4,1] = ReduceSum(%grad.Mul_5, %int64s.3) {keepdims: 1}
   %grad.Mul_6: float32[2,2,4,4] = Mul(%Softmax, %grad.ReduceSum)
   %grad.Sub: float32[2,2,4,4] = Sub(%grad.Mul_5, %grad.Mul_6)
-  %grad.Mul_7: float32[2,2,4,4] = Mul(%grad.Sub, %float32.0.5)
-  %grad.FusedMatMul_8: float32[2,2,4,4] = com.microsoft.FusedMatMul(%grad.Mul_7, %Transpose_3) {transB: 1}
-  %grad.FusedMatMul_9: float32[2,2,4,4] = com.microsoft.FusedMatMul(%Transpose, %grad.Mul_7) {transA: 1}
-  %grad.Transpose_10: float32[2,4,2,4] = Transpose(%grad.FusedMatMul_8) {perm: [0, 2, 1, 3]}
-  %grad.Reshape_12: float32[8,8] = Reshape(%grad.Transpose_10, %int64s.8_8)
-  %grad.Reshape_13: float32[8,8] = Reshape(%x, %int64s.8_8)
-  %grad.q: float32[8,8] = Gemm(%grad.Reshape_13, %grad.Reshape_12) {transA: 1}
-  %grad.Transpose_14: float32[2,4,2,4] = Transpose(%grad.FusedMatMul_9) {perm: [0, 3, 1, 2]}
-  %grad.Reshape_16: float32[8,8] = Reshape(%grad.Transpose_14, %int64s.8_8)
-  %grad.k: float32[8,8] = Gemm(%grad.Reshape_13, %grad.Reshape_16) {transA: 1}
-  %grad.Transpose_18: float32[2,4,2,4] = Transpose(%grad.FusedMatMul_4) {perm: [0, 2, 1, 3]}
-  %grad.Reshape_20: float32[8,8] = Reshape(%grad.Transpose_18, %int64s.8_8)
-  %grad.v: float32[8,8] = Gemm(%grad.Reshape_13, %grad.Reshape_20) {transA: 1}
+  %grad.Mul_8: float32[2,2,4,4] = Mul(%grad.Sub, %float32.0.5_7)
+  %grad.FusedMatMul_9: float32[2,2,4,4] = com.microsoft.FusedMatMul(%grad.Mul_8, %Transpose_3) {transB: 1}
+  %grad.FusedMatMul_10: float32[2,2,4,4] = com.microsoft.FusedMatMul(%Transpose, %grad.Mul_8) {transA: 1}
+  %grad.Transpose_11: float32[2,4,2,4] = Transpose(%grad.FusedMatMul_9) {perm: [0, 2, 1, 3]}
+  %grad.Reshape_13: float32[8,8] = Reshape(%grad.Transpose_11, %int64s.8_8)
+  %grad.Reshape_14: float32[8,8] = Reshape(%x, %int64s.8_8)
+  %grad.q: float32[8,8] = Gemm(%grad.Reshape_14, %grad.Reshape_13) {transA: 1}
+  %grad.Transpose_15: float32[2,4,2,4] = Transpose(%grad.FusedMatMul_10) {perm: [0, 3, 1, 2]}
+  %grad.Reshape_17: float32[8,8] = Reshape(%grad.Transpose_15, %int64s.8_8)
+  %grad.k: float32[8,8] = Gemm(%grad.Reshape_14, %grad.Reshape_17) {transA: 1}
+  %grad.Transpose_19: float32[2,4,2,4] = Transpose(%grad.FusedMatMul_4) {perm: [0, 2, 1, 3]}
+  %grad.Reshape_21: float32[8,8] = Reshape(%grad.Transpose_19, %int64s.8_8)
+  %grad.v: float32[8,8] = Gemm(%grad.Reshape_14, %grad.Reshape_21) {transA: 1}
 }
 "
 `);

@@ -1,10 +1,12 @@
 /** @file z = f(x, y) with broadcasting. */
 import { isFloat } from '../graph';
 import type { DType, Value } from '../graph';
+import type { GraphBuilder } from '../graph/builder';
 import { constantOf } from './constant-value';
 import { mapElements } from './elements';
 import { perOutput } from './flops';
 import { unbroadcast } from './gradient';
+import { scaled } from './product';
 import type { GradContext, GradRule, InferContext, OpRule } from './rule';
 import { broadcast, dtypeError } from './shapes';
 
@@ -52,14 +54,25 @@ const predicate = (f: (x: number, y: number) => boolean): OpRule => ({
 
 const passThrough: Side = (_, g) => g;
 
+/** The number that a constant of one element holds. */
+function scalarOf(value: Value): number | undefined {
+  const constant = constantOf(value);
+  return constant?.size === 1 ? constant.toNumbers()[0] : undefined;
+}
+
+/** g x, where a constant scalar x may go into the product that made g. */
+function times(build: GraphBuilder, g: Value, x: Value): Value {
+  const factor = scalarOf(x);
+  return factor === undefined ? build.op('Mul', [g, x]) : scaled(build, g, factor);
+}
+
 /** Division of integers truncates. */
 const divide = (x: number, y: number, dtype: DType): number => (isFloat(dtype) ? x / y : Math.trunc(x / y));
 
 /** d(x^p)/dx = p x^(p-1), with the common exponents spelled out. */
 const powBase: Side = ({ build, node }, g) => {
   const x = node.input(0);
-  const exponent = constantOf(node.input(1));
-  const power = exponent?.size === 1 ? exponent.toNumbers()[0] : undefined;
+  const power = scalarOf(node.input(1));
   if (power === 2) return build.op('Mul', [build.op('Mul', [g, x]), build.scalar(2)]);
   if (power !== undefined) {
     const slope = build.op('Mul', [build.op('Pow', [x, build.scalar(power - 1)]), build.scalar(power)]);
@@ -139,15 +152,18 @@ export const BINARY_OPS: Readonly<Record<BinaryOp, OpRule>> = {
   Mul: binary(
     (x, y) => x * y,
     sides(
-      ({ build, node }, g) => build.op('Mul', [g, node.input(1)]),
-      ({ build, node }, g) => build.op('Mul', [g, node.input(0)]),
+      ({ build, node }, g) => times(build, g, node.input(1)),
+      ({ build, node }, g) => times(build, g, node.input(0)),
     ),
   ),
   /** z = x / y: dx = g / y, dy = -g z / y */
   Div: binary(
     divide,
     sides(
-      ({ build, node }, g) => build.op('Div', [g, node.input(1)]),
+      ({ build, node }, g) => {
+        const divisor = scalarOf(node.input(1));
+        return divisor === undefined ? build.op('Div', [g, node.input(1)]) : scaled(build, g, 1 / divisor);
+      },
       ({ build, node }, g) => build.op('Neg', [build.op('Div', [build.op('Mul', [g, node.output()]), node.input(1)])]),
     ),
   ),

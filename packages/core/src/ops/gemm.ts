@@ -2,7 +2,8 @@ import { formatShape } from '../graph';
 import type { Value } from '../graph';
 import { commonDtype } from './binary';
 import { unbroadcast } from './gradient';
-import { gemm, matmulFlops, swapLast } from './matmul';
+import { matmulFlops, swapLast } from './matmul';
+import { gemm } from './product';
 import type { OpRule } from './rule';
 import { broadcast, dimsClash, shapeError } from './shapes';
 

@@ -4,7 +4,7 @@ import type { Dim, Node } from '../graph';
 import { broadcastDims, broadcastStrides, offsetOf, pick, stridesOf } from './elements';
 import { reduceSum, reshape, unbroadcast } from './gradient';
 import type { OpRule } from './rule';
-import { transposedProduct } from './matmul';
+import { transposedProduct } from './product';
 import { broadcast, freshDim, freshShape, productDim, shapeError, staticShape, unsupportedForm } from './shapes';
 import { constantOf } from './constant-value';
 

@@ -1,10 +1,11 @@
 /** @file Matrix products: MatMul and its transposing form FusedMatMul. */
-import { float, formatShape, isFloat, sizeOf } from '../graph';
+import { formatShape, isFloat, sizeOf } from '../graph';
 import type { Dim, Node, Shape, Value } from '../graph';
-import type { AttributeInput, GraphBuilder } from '../graph/builder';
+import type { GraphBuilder } from '../graph/builder';
 import { commonDtype } from './binary';
 import { fromNumbers, broadcastDims, broadcastStrides, indicesOf, offsetOf } from './elements';
 import { flattenRows, reshape, unbroadcast } from './gradient';
+import { gemm, product } from './product';
 import type { GradContext, OpRule } from './rule';
 import { broadcast, dimsClash, shapeError, staticShape } from './shapes';
 
@@ -30,45 +31,6 @@ export const matmulFlops = (node: Node): number => {
 
 /** Swaps the last two dimensions. */
 export const swapLast = (shape: Shape): Shape => [...shape.slice(0, -2), ...shape.slice(-1), ...shape.slice(-2, -1)];
-
-interface ProductOptions {
-  readonly transA?: boolean;
-  readonly transB?: boolean;
-  readonly alpha?: number;
-}
-
-const productAttributes = ({ transA, transB, alpha = 1 }: ProductOptions): Record<string, AttributeInput> => ({
-  ...(transA ? { transA: 1 } : {}),
-  ...(transB ? { transB: 1 } : {}),
-  ...(alpha === 1 ? {} : { alpha: float(alpha) }),
-});
-
-/** alpha op(a) op(b), where op transposes the last two dimensions if told. */
-export function product(build: GraphBuilder, a: Value, b: Value, options: ProductOptions = {}): Value {
-  const attributes = productAttributes(options);
-  return build.op(Object.keys(attributes).length === 0 ? 'MatMul' : 'FusedMatMul', [a, b], attributes);
-}
-
-/** alpha op(a) op(b) of two matrices, as a Gemm without its third input. */
-export const gemm = (build: GraphBuilder, a: Value, b: Value, options: ProductOptions = {}): Value =>
-  build.op('Gemm', [a, b], productAttributes(options));
-
-/**
- * The transpose of a matrix product that was just made, without moving an element: (op(A) op(B))' = op(B)' op(A)'.
- * @returns null if `value` is no such product
- */
-export function transposedProduct(build: GraphBuilder, value: Value): Value | null {
-  const node = value.producer;
-  if (!node || node.inputs.length !== 2) return null;
-  const [a, b] = [node.input(0), node.input(1)];
-  const transA = node.attribute('transA', 'int', 0) === 0;
-  const transB = node.attribute('transB', 'int', 0) === 0;
-  const alpha = node.attribute('alpha', 'float', 1);
-  if (node.opType === 'Gemm') return gemm(build, b, a, { transA: transB, transB: transA, alpha });
-  const isMatrixProduct = node.opType === 'MatMul' || node.opType === 'FusedMatMul';
-  if (!isMatrixProduct || staticShape(a).length < 2 || staticShape(b).length < 2) return null;
-  return product(build, b, a, { transA: transB, transB: transA, alpha });
-}
 
 /** a b'. If b is itself a transpose (a tied language model head), the product takes what it was made from. */
 function timesTransposed(build: GraphBuilder, a: Value, b: Value): Value {

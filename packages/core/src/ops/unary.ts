@@ -4,6 +4,7 @@ import type { Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
 import { mapElements } from './elements';
 import { perOutput } from './flops';
+import { scaled } from './product';
 import type { GradRule, OpRule } from './rule';
 import { dtypeError } from './shapes';
 
@@ -74,16 +75,16 @@ const throughTanh: Derivative = (build, { g, y }) => build.op('Sub', [g, mul(bui
 const SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI);
 
 /**
- * d gelu(x) = cdf(x) + x pdf(x) = (1 + erf(u) + (2 / sqrt pi) u / exp(u^2)) / 2 with u = x / sqrt 2. These passes over a
- * large tensor are the dearest part of a step after the matrix products; dividing by exp(u^2) saves a negation, and
- * where that overflows the quotient is 0 as it should be.
+ * d gelu(x) = cdf(x) + x pdf(x) = (1 + erf(u) + (2 / sqrt pi) u / exp(u^2)) / 2 with u = x / sqrt 2. After the matrix
+ * products these are the dearest passes of a training step. Dividing by exp(u^2) saves a negation (where that overflows
+ * the quotient is 0 as it should be), and the factor 1/2 goes into the product that made g.
  */
 const geluErfGrad: Derivative = (build, { g, x }) => {
+  const half = scaled(build, g, 0.5);
   const u = mul(build, x, Math.SQRT1_2);
-  const gaussian = build.op('Div', [u, build.op('Exp', [mul(build, u, u)])]);
-  const bump = mul(build, gaussian, 2 / Math.sqrt(Math.PI));
+  const bump = mul(build, build.op('Div', [u, build.op('Exp', [mul(build, u, u)])]), 2 / Math.sqrt(Math.PI));
   const twice = build.op('Add', [build.op('Add', [build.op('Erf', [u]), build.scalar(1)]), bump]);
-  return mul(build, mul(build, twice, 0.5), g);
+  return mul(build, twice, half);
 };
 
 /**
