@@ -1,5 +1,5 @@
 /** @file ONNX files in and out. The only folder that knows protobuf. */
 export { readModelFile, writeModelFile } from './file';
 export type { WriteModelOptions } from './file';
-export { MIN_OPSET, readModel } from './read';
+export { MAX_OPSET, MIN_OPSET, readModel } from './read';
 export { writeModel } from './write';

@@ -10,10 +10,14 @@ const float32 = (name: string): ValueInfoProto =>
 
 function file(
   graph: Partial<GraphProto>,
-  { opset = 21n, functions = [] }: { opset?: bigint; functions?: Uint8Array[] } = {},
+  {
+    opset = 21n,
+    irVersion = 8n,
+    functions = [],
+  }: { opset?: bigint; irVersion?: bigint; functions?: Uint8Array[] } = {},
 ): Uint8Array {
   const model = create(ModelProto, {
-    irVersion: 8n,
+    irVersion,
     opsetImport: [{ domain: '', version: opset }],
     graph: create(GraphProto, graph),
     functions,
@@ -106,6 +110,8 @@ describe('readModel and writeModel', () => {
     'an empty file': [new Uint8Array(0), 'onnx.not-a-model'],
     'another protobuf': [encode(TensorProto, create(TensorProto, { dataType: 1 })).finish(), 'onnx.not-a-model'],
     'an old opset': [file({}, { opset: 12n }), 'onnx.opset'],
+    'a future opset': [file({}, { opset: 99n }), 'onnx.opset'],
+    'a future file format': [file({}, { irVersion: 99n }), 'onnx.ir-version'],
     functions: [file({}, { functions: [new Uint8Array(0)] }), 'onnx.functions'],
     'sparse initializers': [file({ sparseInitializer: [new Uint8Array(0)] }), 'onnx.sparse-initializer'],
     'an input that nothing defines': [

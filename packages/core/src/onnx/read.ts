@@ -10,8 +10,11 @@ import { toTensor } from './tensor';
 import type { ExternalData } from './tensor';
 import { decode } from './wire';
 
-/** Oldest standard opset whose op definitions the op table knows. */
+/** Standard opsets that are read: the op table knows the oldest, ONNX Runtime 1.30 the newest. */
 export const MIN_OPSET = 13;
+export const MAX_OPSET = 26;
+/** Newest file format that ONNX Runtime 1.30 knows. */
+const MAX_IR_VERSION = 13;
 
 /**
  * Reads a model whose data is all in `bytes`. Weights are views of `bytes`.
@@ -40,14 +43,22 @@ export function toModel(proto: ReturnType<typeof decodeModel>, external: Externa
   const opsets = new Map(
     proto.opsetImport.map((opset) => [normalDomain(opset.domain), fromInt64(opset.version ?? 0n, 'The opset version')]),
   );
-  const opset = opsets.get(ONNX_DOMAIN);
-  if (opset !== undefined && opset < MIN_OPSET) {
-    throw unsupported('onnx.opset', `The model uses opset ${opset}; opset ${MIN_OPSET} or newer is needed.`);
-  }
+  checkVersions(opsets.get(ONNX_DOMAIN), fromInt64(proto.irVersion ?? 0n, 'The IR version'));
   const metadata = new Map(proto.metadataProps.map(({ key, value }) => [key ?? '', value ?? '']));
   // Version 4 is the first in which initializers need not be inputs, which the IR relies on.
   const irVersion = Math.max(4, fromInt64(proto.irVersion ?? 0n, 'The IR version'));
   return new Model(toGraph(proto.graph, external), opsets, metadata, irVersion, proto.producerName ?? '');
+}
+
+function checkVersions(opset: number | undefined, irVersion: number): void {
+  if (opset !== undefined && (opset < MIN_OPSET || opset > MAX_OPSET)) {
+    const range = `${MIN_OPSET} to ${MAX_OPSET}`;
+    throw unsupported('onnx.opset', `The model uses opset ${opset}; opsets ${range} are supported.`);
+  }
+  if (irVersion > MAX_IR_VERSION) {
+    const newest = `version ${MAX_IR_VERSION} is the newest supported`;
+    throw unsupported('onnx.ir-version', `The model has IR version ${irVersion}; ${newest}.`);
+  }
 }
 
 /** 'ai.onnx' is another name of the standard domain. */

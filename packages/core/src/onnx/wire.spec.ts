@@ -81,6 +81,12 @@ describe('wire', () => {
     );
   });
 
+  it('refuses more fields than a model can have', () => {
+    const file = new Uint8Array(8_200_000);
+    for (let i = 0; i < file.length; i += 2) file[i] = 0x0a; // empty messages
+    expect(() => decode(GraphProto, file)).toThrow(/more than 4000000 fields/);
+  });
+
   it('refuses bottomless nesting', () => {
     // an attribute whose graph has a node with an attribute whose graph ...
     let nested = create(AttributeProto, {});

@@ -18,7 +18,7 @@ import {
 import type { TensorProto } from './proto';
 import { fromTensor } from './tensor';
 import { create, encode } from './wire';
-import type { Writer } from './wire';
+import type { Writer } from './wire-writer';
 
 /**
  * Writes a model to one buffer; tensor data is copied once. The types of intermediate values are inferred anew, so that
@@ -55,14 +55,14 @@ function inferredTypes(model: Model): ValueInfoProto[] {
   const { graph } = clone(model);
   const computed = graph.nodes.flatMap((node) => node.outputs);
   for (const value of computed) Object.assign(value, { dtype: undefined, shape: undefined });
-  for (const node of graph.nodes) tryInfer(node, model.opset);
+  for (const node of graph.nodes) tryInfer(node, model);
   return computed.filter((value) => value.name && value.dtype && !graph.outputs.includes(value)).map(fromValue);
 }
 
 /** A foreign op, and what depends on it, stays without a type. */
-function tryInfer(node: Node, opset: number): void {
+function tryInfer(node: Node, model: Model): void {
   try {
-    inferNode(node, opset);
+    inferNode(node, model.opset);
   } catch (error) {
     if (!(error instanceof ModelpressError)) throw error;
   }

@@ -53,6 +53,19 @@ graph main(%x: float32[8,32,64]) -> (%y) {
     expect(folded.graph.value('w').constant).toBe(weight);
   });
 
+  it('passes over omitted outputs', () => {
+    const graph = new Graph();
+    const x = graph.addInput('x', 'float32', [2]);
+    const two = graph.addInitializer('two', Tensor.int64([2], [2, 3]));
+    const sizes = graph.addInitializer('sizes', Tensor.int64([2], [1, 1]));
+    const [second, y] = [new Value('second'), new Value('y')];
+    graph.addNode(new Node('Split', '', 'split', [two, sizes], [new Value(''), second]));
+    graph.addNode(new Node('Gather', '', 'gather', [x, second], [y]));
+    graph.addOutput(y);
+    const folded = applied(sequence(foldConstants, removeDeadCode), new Model(graph));
+    expect(folded.graph.value('second').constant?.toNumbers()).toEqual([3]);
+  });
+
   it('does not make a model larger than it was', () => {
     const build = new GraphBuilder(new Model(new Graph()));
     const dims = build.int64s([2048, 2048]);

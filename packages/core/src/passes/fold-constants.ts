@@ -34,6 +34,7 @@ export const foldConstants: Pass = (model) => {
     if (!results) continue;
     folded.push(node);
     node.outputs.forEach((output, i) => {
+      if (output.name === '') return;
       const value = graph.addInitializer(graph.uniqueName(output.name), results[i]);
       graph.replaceAllUses(output, value);
       constants.push({ name: output.name, value });
