@@ -1,6 +1,6 @@
 /** @file What is sent to submit, dry-run or clone a job. */
-import { invalidFields, parseRecipe, recipeSchema, type Recipe } from '@modelpress/core';
-import { isId, type JobInput } from '@modelpress/service';
+import { parseRecipe, recipeSchema, type Recipe } from '@modelpress/core';
+import type { JobInput } from '@modelpress/service';
 import { z } from 'zod';
 import { given } from '../common/page';
 
@@ -37,13 +37,9 @@ export const cloneBody = z
   .meta({ id: 'CloneJob' });
 export type CloneBody = z.output<typeof cloneBody>;
 
-/** A text that cannot be an id is the recipe's own text. */
-function readRecipe(recipe: Recipe | string): Recipe | string {
-  if (typeof recipe !== 'string' || isId(recipe)) return recipe;
-  if (recipe.includes('\n') || recipe.includes('{')) return parseRecipe(recipe);
-  const message = 'Neither the id of a saved recipe nor the text of one.';
-  throw invalidFields('job.invalid', [{ field: 'recipe', code: 'invalid', message }]);
-}
+/** Every recipe has a colon and no id has one. */
+const readRecipe = (recipe: Recipe | string): Recipe | string =>
+  typeof recipe === 'string' && recipe.includes(':') ? parseRecipe(recipe) : recipe;
 
 export const toJobInput = ({ recipe, datasets, ...rest }: JobBody): JobInput => ({
   ...given(rest),

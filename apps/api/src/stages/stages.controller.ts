@@ -14,7 +14,12 @@ const describe = ({ type, version, queue, summary, needs, makesModel, schema }: 
   version,
   queue,
   summary,
-  needs: { model: needs.model, baseline: needs.baseline === true, datasets: [...needs.datasets] },
+  needs: {
+    model: needs.model,
+    baseline: needs.baseline === true,
+    datasets: [...needs.datasets],
+    optionalDatasets: [...(needs.optionalDatasets ?? [])],
+  },
   makesModel,
   schema: { ...z.toJSONSchema(schema, { io: 'input' }) },
 });

@@ -112,7 +112,12 @@ export const stageTypeView = z
     version: z.int(),
     queue: z.enum(QUEUES),
     summary: z.string(),
-    needs: z.object({ model: z.boolean(), baseline: z.boolean(), datasets: z.array(z.string()) }),
+    needs: z.object({
+      model: z.boolean(),
+      baseline: z.boolean().describe('Is measured against the original model, if the job has one.'),
+      datasets: z.array(z.string()),
+      optionalDatasets: z.array(z.string()),
+    }),
     makesModel: z.boolean(),
     schema: z.record(z.string(), z.unknown()).describe("JSON Schema (2020-12) of the stage's config."),
   })

@@ -1,0 +1,27 @@
+/** @file The API process: serves until SIGTERM or SIGINT. */
+import { STAGES } from '@modelpress/core';
+import { createLogger, loadConfig, openService } from '@modelpress/service';
+import { createApi } from './app';
+import { apiConfigOf } from './config';
+
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const logger = createLogger('api', config.logLevel);
+  const service = await openService(config, STAGES);
+  const api = await createApi(service, apiConfigOf(config));
+  await api.listen(config.api.port, config.api.host);
+  logger.info({ url: await api.getUrl() }, 'The API listens.');
+  let stopping = false;
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    await api.close();
+    await service.close();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
+}
+
+main().catch((error: unknown) => {
+  createLogger('api', 'info').fatal({ err: error }, 'The API could not start.');
+  process.exit(1);
+});
