@@ -18,6 +18,7 @@ import { componentsOf, structureFrom, tryAnatomy } from './detect';
 import { meanPooling } from './heads';
 import type { ImportedModel } from './import';
 import { BATCH, SEQUENCE } from './network';
+import { normaliseForeign } from './normalise-foreign';
 
 export interface ImportOnnxOptions {
   /** Folder of the tokenizer; default: the model's folder. */
@@ -53,7 +54,7 @@ export async function importOnnx(path: string, options: ImportOnnxOptions = {}):
   const output = chooseOutput(model, task, labels);
   removeDeadCode(model);
 
-  const { components, structure, warnings } = describe(model);
+  const { components, structure, warnings } = describe(model, task);
   const tokenizerDir = options.tokenizerDir ?? dir;
   const tokenizerFiles = await readTokenizerFiles(tokenizerDir);
   const tokenizer = tokenizerFiles.size > 0 ? await loadTokenizer(tokenizerDir) : undefined;
@@ -79,26 +80,19 @@ export async function importOnnx(path: string, options: ImportOnnxOptions = {}):
 }
 
 /** Structure and components, or none and why. */
-function describe(model: Model): { components: ComponentEntry[]; structure?: Structure; warnings: string[] } {
-  liftConstants(model.graph);
+function describe(
+  model: Model,
+  task: Task,
+): { components: ComponentEntry[]; structure?: Structure; warnings: string[] } {
+  normaliseForeign(model);
   const anatomy = tryAnatomy(model.graph);
   if (anatomy instanceof ModelpressError) {
     return { components: [], warnings: [`${anatomy.message} Still possible: ${STAGES_WITHOUT_STRUCTURE}.`] };
   }
-  return { components: componentsOf(anatomy), structure: structureFrom(anatomy), warnings: [] };
-}
-
-/** Turns matrices and vectors that are Constant nodes into initializers, where stages look for weights. */
-function liftConstants(graph: Graph): void {
-  for (const node of graph.nodes.filter(({ opType }) => opType === 'Constant')) {
-    const tensor = node.attribute('value', 'tensor');
-    if (!tensor?.is('float32') || tensor.dims.length === 0) continue;
-    const { name } = node.output();
-    const lifted = graph.addInitializer(graph.uniqueName(`${name}.value`), tensor);
-    graph.replaceAllUses(node.output(), lifted);
-    graph.removeNode(node);
-    graph.renameValue(lifted, name);
-  }
+  // The decoder of a language model is its token table again, whatever the exporter made of it.
+  const decodes = task === 'masked-lm' || task === 'causal-lm';
+  const components = componentsOf(decodes ? { ...anatomy, classifier: undefined, pooler: undefined } : anatomy);
+  return { components, structure: structureFrom(anatomy), warnings: [] };
 }
 
 async function locate(path: string): Promise<{ file: string; dir: string }> {

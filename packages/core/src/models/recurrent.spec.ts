@@ -61,7 +61,7 @@ describe('buildBilstm', () => {
     for (let i = 0; i < 40; i++) losses.push((await trainer.train([{ inputs }])).loss);
     expect(losses.at(-1)).toBeLessThan(0.3 * losses[0]);
     const { logits } = await runModel(trainer.exportModel(), batch);
-    const predicted = [0, 1, 2, 3].map((row) => [...logits.slice(row * 3, row * 3 + 3)]);
+    const predicted = [0, 1, 2, 3].map((row) => logits.slice(row * 3, row * 3 + 3));
     expect(predicted.map((scores) => scores.indexOf(Math.max(...scores)))).toEqual([0, 1, 2, 1]);
     await trainer.release();
   });

@@ -10,7 +10,7 @@ import type { LayerNorm } from './layer-norm';
 import { findLinears } from './linear';
 import type { Linear } from './linear';
 import { constantOf } from '../../ops/constant-value';
-import { findAbove, isElementwise, isLayout } from './walk';
+import { findAbove, isElementwise, isLayout, isLayoutOrPick } from './walk';
 
 /** W_O act(W_I x + b_I) + b_O. */
 export interface FfnBlock {
@@ -64,6 +64,7 @@ export function findAnatomy(graph: Graph): Anatomy {
   if (!first || !layers.some((layer) => layer.attention)) {
     throw unsupported('detect.no-attention', noAttentionReason(graph, linears));
   }
+  refuseSharedWeights(layers);
   const classifier = findClassifier(graph, linears);
   return {
     hidden: first.outputs,
@@ -73,6 +74,25 @@ export function findAnatomy(graph: Graph): Anatomy {
     classifier,
     pooler: classifier && findPooler(classifier, byOutput),
   };
+}
+
+/** @throws `detect.shared-weights` when layers use one matrix: cutting it for one would cut it for all */
+function refuseSharedWeights(layers: readonly Partial<AnatomyLayer>[]): void {
+  const seen = new Map<Value, Linear>();
+  for (const { attention, ffn } of layers) {
+    const { query, key, value, output } = attention ?? {};
+    for (const linear of [query, key, value, output, ffn?.intermediate, ffn?.output]) {
+      const other = linear && seen.get(linear.weight);
+      if (linear && other && other !== linear) {
+        throw unsupported(
+          'detect.shared-weights',
+          `The matrix "${linear.weight.name}" is shared by ${other.node} and ${linear.node}; structured stages need layers of their own.`,
+          linear.node.location,
+        );
+      }
+      if (linear) seen.set(linear.weight, linear);
+    }
+  }
 }
 
 function noAttentionReason(graph: Graph, linears: readonly Linear[]): string {
@@ -117,7 +137,7 @@ function ffnBlock(output: Linear, residual: Node, byOutput: ReadonlyMap<Value, L
 /** The linear that makes a graph output; a decoder tied to an embedding table is none. */
 export function findClassifier(graph: Graph, all = findLinears(graph)): Linear | undefined {
   const byOutput = new Map(all.map((linear) => [linear.output, linear]));
-  const linears = graph.outputs.flatMap((output) => findAbove(output, (value) => byOutput.get(value), isLayout));
+  const linears = graph.outputs.flatMap((output) => findAbove(output, (value) => byOutput.get(value), isLayoutOrPick));
   return linears.find(({ weight }) => !weight.consumers.some((reader) => reader.opType === 'Gather'));
 }
 

@@ -85,6 +85,14 @@ describe('findAnatomy on our own graphs', () => {
     expect(findAnatomy(built.model.graph).classifier).toBeUndefined();
   });
 
+  it('refuses layers that share a matrix', () => {
+    const sizes = [even([4], [4], 8), even([4], [4], 8)];
+    const { graph } = buildTransformer(config('bert', sizes), headFor('masked-lm', 0), freshWeights(1, 0.02)).model;
+    const weight = (layer: number) => graph.value(`bert.encoder.layer.${layer}.intermediate.dense.weight`);
+    graph.replaceAllUses(weight(1), weight(0));
+    expect(() => findAnatomy(graph)).toThrow(expect.objectContaining({ code: 'detect.shared-weights' }));
+  });
+
   it('says why when there is no attention', () => {
     const built = buildTransformer(config('bert', []), headFor('classification', 2), freshWeights(1, 0.02));
     expect(() => findAnatomy(built.model.graph)).toThrow(expect.objectContaining({ code: 'detect.no-attention' }));

@@ -21,7 +21,7 @@ export function findEmbeddings(graph: Graph, first: Partial<AnatomyLayer>, norms
   const residual = (first.attention ?? first.ffn)!.residual;
   const blockOutput = (first.attention ?? first.ffn)!.output.output;
   const stream = residual.inputs.find((input) => input && !isFrom(input, blockOutput))!;
-  const norm = norms.find(({ output }) => output === stream);
+  const [norm] = findAbove(stream, (value) => norms.find(({ output }) => output === value), isElementwise);
   const lookups = findAbove(norm?.input ?? stream, lookupAt, (node) => isElementwise(node) || isLayout(node));
   const readBy = (name: string): Lookup | undefined => lookups.find(({ indices }) => indices?.name === name);
   const [idsName] = graph.inputs.filter((input) => !/mask|type/.test(input.name)).map((input) => input.name);

@@ -30,6 +30,10 @@ function isScalar(value: Value | null): boolean {
   return constant ? constant.size === 1 : value?.shape?.length === 0;
 }
 
+/** Layout, or picking positions of a computed value. */
+export const isLayoutOrPick: Passes = (node) =>
+  isLayout(node) || (node.opType.startsWith('Gather') && constantOf(node.input(0)) === undefined);
+
 /** Inputs that carry data; the others are shapes, indices, axes and conditions. */
 function dataInputs(node: Node): readonly (Value | null)[] {
   if (node.opType === 'Where') return node.inputs.slice(1);
