@@ -8,6 +8,8 @@ export { mcNemar, pairedBootstrap } from './compare';
 export type { McNemar, PairedDifference } from './compare';
 export { ConfusionMatrix } from './confusion';
 export type { ClassScores } from './confusion';
+export { generate } from './generate';
+export type { GenerateOptions } from './generate';
 export { scoreLanguageModel } from './perplexity';
 export type { LanguageModelScores } from './perplexity';
 export { perturb, PERTURBATIONS } from './perturb';

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { describeWithShared, sharedPath } from '../../../../tools/shared-fixtures';
-import { writeBundle } from '../bundle';
+import { MODEL_FILE, writeBundle } from '../bundle';
 import { importHuggingFace } from '../models';
 import { ortRuntime } from '../runtime';
+import { loadTokenizer } from '../text';
 import type { DatasetInfo, Example } from '../text';
+import { generate } from './generate';
 import { scoreLanguageModel } from './perplexity';
 import { perturb, PERTURBATIONS } from './perturb';
 import { predict } from './predict';
@@ -110,6 +112,38 @@ describeWithShared('scoreLanguageModel', () => {
     await expect(scoreLanguageModel(await bundleOf('bert'), inFolder('data'), 'test', options)).rejects.toMatchObject({
       code: 'evaluate.task',
     });
+  });
+});
+
+describeWithShared('generate', () => {
+  it('takes the likeliest token one by one, as each text does alone and unpadded', async () => {
+    const bundle = await bundleOf('gpt2-lm');
+    const tokenizer = await loadTokenizer(bundle);
+    const executable = await ortRuntime.compile({ path: join(bundle, MODEL_FILE) }, { threads: 1 });
+    const alone = async (prompt: string, steps: number): Promise<string> => {
+      const { ids } = tokenizer.encodeGeneration(prompt);
+      const written: number[] = [];
+      while (written.length < steps) {
+        const all = BigInt64Array.from([...ids, ...written], BigInt);
+        const tensor = (data: BigInt64Array) => ({ dtype: 'int64', dims: [1, data.length], data }) as const;
+        const feeds = { input_ids: tensor(all), attention_mask: tensor(all.map(() => 1n)) };
+        const { data, dims } = (await executable.run(feeds))['logits'];
+        const last = Array.from(data as Float32Array).slice(-dims[2]);
+        written.push(last.indexOf(Math.max(...last)));
+        if (written.at(-1) === tokenizer.special.eos) break;
+      }
+      return tokenizer.decode(written);
+    };
+    const prompts = ['Wow!', 'the history of the city', 'a', 'many of the words of one language'];
+    const expected = await Promise.all(prompts.map((prompt) => alone(prompt, 6)));
+    expect(await generate(bundle, prompts, { ...options, maxNewTokens: 6 })).toEqual(expected);
+    expect(expected.some((text) => text !== '')).toBe(true);
+    await executable.release();
+  });
+
+  it('refuses other tasks', async () => {
+    const bundle = await bundleOf('bert');
+    await expect(generate(bundle, ['a'], options)).rejects.toMatchObject({ code: 'evaluate.task' });
   });
 });
 

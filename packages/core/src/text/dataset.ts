@@ -40,7 +40,10 @@ export const datasetInfoSchema = z
     format: z.literal(1),
     name: z.string(),
     kind: z.enum(DATASET_KINDS),
-    /** Label names in class-index order (sorted, unless the source states an order). Empty when there are none. */
+    /**
+     * Label names of the train split in class-index order (sorted, unless the source states an order). Empty when there
+     * are none. Other splits may hold further labels, which a warning names.
+     */
     labels: z.array(z.string()),
     splits: z.partialRecord(z.enum(SPLITS), splitStatistics),
     /** Things a user should know: imbalance, texts in two splits, unseen labels. */

@@ -41,7 +41,7 @@ export function planBatches(
     const isLast = grouped.slice(bucket + 1).every((later) => later.length === 0);
     const end = isLast ? group.length : group.length - (group.length % batchSize);
     for (let start = 0; start < end; start += batchSize) {
-      batches.push({ rows: group.slice(start, Math.min(end, start + batchSize)), sequence: buckets[bucket] });
+      batches.push({ rows: group.subarray(start, Math.min(end, start + batchSize)), sequence: buckets[bucket] });
     }
     carried = group.slice(end);
   });

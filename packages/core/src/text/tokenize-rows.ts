@@ -42,7 +42,10 @@ export async function tokenizeRows(
   let unknownTokens = 0;
   try {
     for await (const { text, pair, target, label } of examples) {
-      const { ids, firstLength, truncated } = tokenizer.encode(text, pair ?? target, { maxLength });
+      const { ids, firstLength, truncated } =
+        target === undefined
+          ? tokenizer.encode(text, pair, { maxLength })
+          : tokenizer.encodeGeneration(text, target, { maxLength });
       writer.push(ids, firstLength, labelValue(label, classes));
       tokens += ids.length;
       if (truncated) truncatedRows++;

@@ -92,6 +92,28 @@ export class Tokenizer {
     return { ids, firstLength: firstEnd + (specialTokens ? firstOfBetween : 0), truncated };
   }
 
+  /**
+   * Encodes what a language model learns to write: source, end, target, end. Without a target: the prompt alone, up to
+   * where the target would start. Of a pair that is too long the longer text loses its end.
+   * @throws ModelpressError `tokenizer.special-token` when there is no end-of-text token.
+   */
+  encodeGeneration(source: string, target?: string, { maxLength = Infinity }: EncodeOptions = {}): Encoding {
+    const end = this.special.eos ?? this.special.sep;
+    if (end === undefined) {
+      throw invalid('tokenizer.special-token', 'Generation needs an end-of-text token, which the tokenizer lacks.');
+    }
+    const room = this.#room(maxLength, target === undefined ? 1 : 2);
+    const first: number[] = [];
+    const second: number[] = [];
+    this.#encoder.encode(source, first, maxLength + 1);
+    if (target !== undefined) this.#encoder.encode(target, second, maxLength + 1);
+    const [firstRoom, secondRoom] = truncatePair(first.length, second.length, room, maxLength);
+    const ids = [...first.slice(0, firstRoom), end];
+    const firstLength = ids.length;
+    if (target !== undefined) ids.push(...second.slice(0, secondRoom), end);
+    return { ids, firstLength, truncated: first.length + second.length > room };
+  }
+
   /** The text of ids. Special tokens are left out unless asked for. */
   decode(ids: readonly number[], { skipSpecialTokens = true } = {}): string {
     this.#decoder ??= libraryTokenizer(this.source);

@@ -295,4 +295,15 @@ describe('Tokenizer', () => {
     expect(fromEnd.encode('a b', undefined, { maxLength: 3 }).ids).toEqual([2, 5, 3]);
     expect(fromEnd.encode('a b', 'a b', { maxLength: 5 }).ids).toEqual([2, 5, 3, 5, 3]);
   });
+
+  it('ends source and target of a generation pair, and cuts the longer one', () => {
+    const tokenizer = new Tokenizer(bertTokenizer(vocab));
+    expect(tokenizer.encodeGeneration('a b', 'b')).toEqual({ ids: [4, 5, 3, 5, 3], firstLength: 3, truncated: false });
+    expect(tokenizer.encodeGeneration('a b')).toEqual({ ids: [4, 5, 3], firstLength: 3, truncated: false });
+    expect(tokenizer.encodeGeneration('a b a b', 'b', { maxLength: 5 })).toEqual({
+      ids: [4, 5, 3, 5, 3],
+      firstLength: 3,
+      truncated: true,
+    });
+  });
 });
