@@ -322,9 +322,11 @@ describe('recipes and jobs', () => {
     const missing = await refused(submit(recipe({ type: 'append' }, { type: 'measure' })));
     expect(missing.errors.map(({ field }) => field)).toEqual(['model', 'datasets.data']);
     const nowhere = '00000000-0000-7000-8000-000000000000';
-    const gone = await refused(submit(recipe({ type: 'append' }), { modelId: nowhere, datasets: { data: nowhere } }));
-    expect(JSON.stringify(gone)).toMatch(/modelId/);
-    expect((await refused(submit(nowhere))).status).toBe(404);
+    const noModel = await refused(submit(recipe({ type: 'append' }), { modelId: nowhere }));
+    expect(noModel.errors).toMatchObject([{ field: 'modelId' }]);
+    const noData = await refused(submit(recipe({ type: 'append' }), { datasets: { data: nowhere } }));
+    expect(noData.errors).toMatchObject([{ field: 'datasets.data' }]);
+    expect((await refused(submit(nowhere))).errors).toMatchObject([{ field: 'recipe' }]);
     expect((await refused(submit('not a recipe'))).status).toBeLessThan(500);
     expect((await refused(submit('name: x\nstages:\n - typ: y\n'))).errors).toMatchObject([{ line: 3 }, { line: 3 }]);
   });

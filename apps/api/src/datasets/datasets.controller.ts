@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DatasetView, FileView, Page, Service } from '@modelpress/service';
-import { Controller, Delete, Get, Inject, Param, Post, Query, Req } from '@nestjs/common';
+import { Controller, Delete, Get, Inject, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiTags } from '@nestjs/swagger';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { CallerParam, type RequestCaller } from '../common/access';
 import { Endpoint } from '../common/endpoint';
@@ -43,8 +43,12 @@ export class DatasetsController {
   @ApiConsumes('multipart/form-data')
   @ApiBody(uploadBody(datasetOptions, FILES))
   @Post()
-  upload(@CallerParam() { projectId }: RequestCaller, @Req() request: FastifyRequest): Promise<DatasetView> {
-    return withUploadFolder(this.service, request, async (folder, signal) => {
+  upload(
+    @CallerParam() { projectId }: RequestCaller,
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<DatasetView> {
+    return withUploadFolder(this.service, request, reply, async (folder, signal) => {
       const [source, output] = [join(folder, 'source'), join(folder, 'dataset')];
       await mkdir(output);
       const upload = await receiveUpload(request, source, this.config);

@@ -43,8 +43,9 @@ export class ModelsController {
   upload(
     @CallerParam() { projectId }: RequestCaller,
     @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<ModelView & { readonly warnings: readonly string[] }> {
-    return withUploadFolder(this.service, request, async (folder, signal) => {
+    return withUploadFolder(this.service, request, reply, async (folder, signal) => {
       const [source, output] = [join(folder, 'source'), join(folder, 'bundle')];
       await mkdir(output);
       const upload = await receiveUpload(request, source, this.config);
