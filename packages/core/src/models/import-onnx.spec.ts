@@ -6,6 +6,8 @@ import { readBundle, writeBundle } from '../bundle/bundle';
 import { Graph, Model, Node, Value } from '../graph';
 import { writeModel, writeModelFile } from '../onnx';
 import { headFor, transformerConfig } from './config';
+import { exportHuggingFace } from './export';
+import { importHuggingFace } from './import';
 import { importOnnx } from './import-onnx';
 import { SafetensorsFile } from './safetensors';
 import { maxDifference, runModel, tokenBatch } from './testing';
@@ -28,15 +30,20 @@ describeWithShared('importOnnx on exports of PyTorch', () => {
     'distilbert-legacy-op14',
     'distilbert-legacy-op17',
     'distilbert-dynamo-op18',
-  ])('%s becomes a bundle with the same outputs', async (name) => {
+  ])('%s becomes a bundle with the same outputs, and a checkpoint', async (name) => {
     const tokenizerDir = sharedPath('fixtures', 'hf', name.split('-')[0]);
     const labels = ['negative', 'neutral', 'positive'];
     const { bundle, warnings } = await importOnnx(sharedPath('fixtures', 'onnx', name), { tokenizerDir, labels });
     expect(warnings).toEqual([]);
-    expect(bundle.manifest).toMatchObject({ architecture: 'foreign', task: 'classification', maxLength: 64 });
+    expect(bundle.manifest).toMatchObject({ architecture: name.split('-')[0], task: 'classification', maxLength: 64 });
     expect(bundle.manifest.components.filter(({ layer }) => layer !== undefined)).toHaveLength(12);
+    const kept = await importOnnx(sharedPath('fixtures', 'onnx', name), { tokenizerDir, labels, keepGraph: true });
+    expect(kept.bundle.manifest).toMatchObject({ architecture: 'foreign', structure: bundle.manifest.structure });
     await writeBundle(dir, bundle);
-    const { model } = await readBundle(dir);
+    await exportHuggingFace(dir, join(dir, 'checkpoint'));
+    const back = await importHuggingFace(join(dir, 'checkpoint'));
+    await writeBundle(join(dir, 'kept'), kept.bundle);
+    const models = [(await readBundle(dir)).model, (await readBundle(join(dir, 'kept'))).model, back.bundle.model];
 
     const io = SafetensorsFile.open(sharedPath('fixtures', 'onnx', name, 'io.safetensors'));
     for (const k of [0, 3, 5]) {
@@ -47,8 +54,10 @@ describeWithShared('importOnnx on exports of PyTorch', () => {
         );
       };
       const batch: TokenBatch = Object.fromEntries(bundle.manifest.inputs.map((input) => [input, rowsOf(input)]));
-      const { logits } = await runModel(model, batch);
-      expect(maxDifference(logits, io.read(`batch${k}.logits`).data as Float32Array)).toBeLessThan(1e-5);
+      for (const model of models) {
+        const { logits } = await runModel(model, batch);
+        expect(maxDifference(logits, io.read(`batch${k}.logits`).data as Float32Array)).toBeLessThan(1e-5);
+      }
     }
     io.close();
   });
@@ -103,6 +112,22 @@ describe('importOnnx', () => {
     expect(warnings[0]).toBe(
       'The graph has no matrix multiplication with a constant weight. Still possible: evaluate, benchmark, quantize, ' +
         'finetune, distill from logits, and prune of single weights.',
+    );
+  });
+
+  it('keeps a graph that only looks like one of ours', async () => {
+    const model = built('regression');
+    const tanh = model.graph.nodes.find((node) => node.opType === 'Tanh')!;
+    const relu = new Node('Relu', '', 'relu', tanh.inputs, [
+      new Value('relu', { dtype: 'float32', shape: ['batch', 8] }),
+    ]);
+    model.graph.addNode(relu, tanh);
+    model.graph.replaceAllUses(tanh.output(), relu.output());
+    await writeModelFile(model, join(dir, 'model.onnx'));
+    const { bundle, warnings } = await importOnnx(dir);
+    expect(bundle.manifest).toMatchObject({ architecture: 'foreign', structure: { hidden: 8 } });
+    expect(warnings[0]).toMatch(
+      /^The graph stays as it is \(built as bert, its outputs differ by .*\): removal of neurons/,
     );
   });
 

@@ -1,4 +1,5 @@
 /** @file Which parameters a configuration has. */
+import type { ComponentEntry } from '../bundle/manifest';
 import { sizeOf, Tensor } from '../graph';
 import type { Head, TransformerConfig } from './config';
 import { buildTransformer } from './transformer';
@@ -11,12 +12,21 @@ export interface ParameterSpec {
   readonly role: WeightRole;
 }
 
-/** Every parameter that the builder asks for, in order, found by building with zeros. */
-export function parameterSpecs(config: TransformerConfig, head: Head): ParameterSpec[] {
+/** Every parameter that the builder asks for, in order, and what it is for; found by building with zeros. */
+export function blueprint(
+  config: TransformerConfig,
+  head: Head,
+): { readonly specs: readonly ParameterSpec[]; readonly components: readonly ComponentEntry[] } {
   const specs: ParameterSpec[] = [];
-  buildTransformer(config, head, (name, dims, role) => {
+  const { components } = buildTransformer(config, head, (name, dims, role) => {
     specs.push({ name, dims, role });
-    return Tensor.float32(dims, new Float32Array(sizeOf(dims)));
+    return zeros(dims);
   });
-  return specs;
+  return { specs, components };
 }
+
+export const parameterSpecs = (config: TransformerConfig, head: Head): readonly ParameterSpec[] =>
+  blueprint(config, head).specs;
+
+export const zeros = (dims: readonly number[]): Tensor<'float32'> =>
+  Tensor.float32(dims, new Float32Array(sizeOf(dims)));

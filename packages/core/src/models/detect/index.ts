@@ -7,3 +7,4 @@ export { findLayerNorms } from './layer-norm';
 export type { LayerNorm } from './layer-norm';
 export { findLinears } from './linear';
 export type { Linear } from './linear';
+export { opsBetween } from './walk';

@@ -7,6 +7,7 @@ export interface LayerNorm {
   readonly output: Value;
   readonly scale: Value;
   readonly bias: Value;
+  readonly epsilon: number;
 }
 
 /** All layer normalisations with scale and bias, in the order of their nodes. */
@@ -17,7 +18,8 @@ export function findLayerNorms(graph: Graph): LayerNorm[] {
 function oneNode(node: Node): LayerNorm | undefined {
   const [, , bias] = node.inputs;
   if (node.opType !== 'LayerNormalization' || !bias) return undefined;
-  return { input: node.input(0), output: node.output(), scale: node.input(1), bias };
+  const epsilon = node.attribute('epsilon', 'float', 1e-5);
+  return { input: node.input(0), output: node.output(), scale: node.input(1), bias, epsilon };
 }
 
 /** (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * scale + bias, told by its last four nodes. */
@@ -25,11 +27,15 @@ function spelledOut(node: Node): LayerNorm | undefined {
   const shifted = withVector(node, 'Add');
   const scaled = shifted && withVector(shifted.other.producer, 'Mul');
   const ratio = scaled?.other.producer;
-  const centred = ratio?.opType === 'Div' ? ratio.input(0).producer : undefined;
-  if (!shifted || !scaled || centred?.opType !== 'Sub') return undefined;
-  if (centred.input(1).producer?.opType !== 'ReduceMean' || ratio?.input(1).producer?.opType !== 'Sqrt')
-    return undefined;
-  return { input: centred.input(0), output: node.output(), scale: scaled.vector, bias: shifted.vector };
+  if (!shifted || !scaled || ratio?.opType !== 'Div') return undefined;
+  const [centred, deviation] = [ratio.input(0).producer, ratio.input(1).producer];
+  if (centred?.opType !== 'Sub' || centred.input(1).producer?.opType !== 'ReduceMean') return undefined;
+  const variance = deviation?.opType === 'Sqrt' ? deviation.input(0).producer : undefined;
+  const epsilon = variance?.inputs
+    .map((input) => constantOf(input)?.toNumbers()[0])
+    .find((number) => number !== undefined);
+  if (epsilon === undefined) return undefined;
+  return { input: centred.input(0), output: node.output(), scale: scaled.vector, bias: shifted.vector, epsilon };
 }
 
 /** An op on a computed value and a constant vector, in either order. */

@@ -58,3 +58,11 @@ export function findAbove<T>(start: Value, stop: (value: Value) => T | undefined
   visit(start);
   return [...found];
 }
+
+/** Op types of the nodes between two values. */
+export function opsBetween(from: Value, to: Value): ReadonlySet<string> {
+  const ops = new Set<string>();
+  const stop = (value: Value): true | undefined => (value === from ? true : void ops.add(value.producer?.opType ?? ''));
+  findAbove(to, stop, (node) => isElementwise(node) || isLayout(node));
+  return ops;
+}
