@@ -1,6 +1,6 @@
 /** @file Stage types for tests: they write small text files and can be told to wait, fail, crash and resume. */
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ModelpressError, type Measurement, type StageContext, type StageDefinition } from '@modelpress/core';
@@ -42,7 +42,9 @@ async function work(config: WorkConfig, context: StageContext): Promise<void> {
   for (; step < config.steps; step++) {
     if (context.signal.aborted) return;
     await sleep(20);
-    await writeFile(stepFile, String(step + 1));
+    // As every checkpoint: complete or not there, whenever the process is killed.
+    await writeFile(`${stepFile}.new`, String(step + 1));
+    await rename(`${stepFile}.new`, stepFile);
     context.progress({ fraction: (step + 1) / config.steps, phase: `step ${step + 1}` });
     context.metric('loss', step + 1, 1 / (step + 1));
   }

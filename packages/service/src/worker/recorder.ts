@@ -13,8 +13,8 @@ import type { Lease } from '../state/leases';
 const LOG_EVERY_MS = 250;
 /** Progress and curve points take the project's lock, so they are written less often than log lines. */
 const PROGRESS_EVERY_MS = 1000;
-/** Lines kept while the database is away; the oldest go first. */
-const MAX_PENDING_LINES = 10_000;
+/** Lines and points kept while the database is away; the oldest go first. */
+const MAX_PENDING = 10_000;
 const MAX_LINE_LENGTH = 20_000;
 
 export class Recorder implements RunnerListener {
@@ -45,7 +45,7 @@ export class Recorder implements RunnerListener {
     const text = message.length > MAX_LINE_LENGTH ? `${message.slice(0, MAX_LINE_LENGTH)} ...` : message;
     // PostgreSQL text cannot hold a zero character.
     this.lines.push({ runId, attempt, time, level, message: text.replaceAll('\0', ''), fields: { ...fields } });
-    if (this.lines.length > MAX_PENDING_LINES) this.lines.shift();
+    if (this.lines.length > MAX_PENDING) this.lines.shift();
   }
 
   metric(name: string, step: number, value: number): void {
@@ -91,17 +91,30 @@ export class Recorder implements RunnerListener {
       await insertRows(manager, LogLineEntity, lines);
       await notify(manager, { topic: 'logs', id: this.lease.runId });
     } catch (error) {
-      this.lines = [...lines, ...this.lines].slice(-MAX_PENDING_LINES);
+      this.lines = [...lines, ...this.lines].slice(-MAX_PENDING);
       throw error;
     }
   }
 
   private async flushProgress(): Promise<void> {
-    const { runId, projectId, workerId, attempt } = this.lease;
     const [progress, points] = [this.latest, this.points];
+    this.latest = undefined;
+    this.points = [];
+    try {
+      await this.writeProgress(progress, points);
+      this.lastProgressAt = Date.now();
+    } catch (error) {
+      this.latest ??= progress;
+      this.points = [...points, ...this.points].slice(-MAX_PENDING);
+      throw error;
+    }
+  }
+
+  private async writeProgress(progress: Progress | undefined, points: Omit<MetricPoint, 'id'>[]): Promise<void> {
+    const { runId, projectId, workerId, attempt } = this.lease;
     await this.transactions.run(projectId, async (tx) => {
-      const where = { id: runId, state: 'running' as const, workerId, attempts: attempt };
-      if (progress !== undefined && (await updateRows(tx.manager, StageRunEntity, where, { progress })) === 0) return;
+      const held = { id: runId, state: 'running' as const, workerId, attempts: attempt };
+      if (progress !== undefined && (await updateRows(tx.manager, StageRunEntity, held, { progress })) === 0) return;
       await insertRows(tx.manager, MetricPointEntity, points);
       for (const { id: jobId } of await liveJobsOf(tx, runId)) {
         if (progress !== undefined) tx.emit('run.progress', { jobId, runId }, { ...progress, attempt });
@@ -111,8 +124,5 @@ export class Recorder implements RunnerListener {
         }
       }
     });
-    if (this.latest === progress) this.latest = undefined;
-    this.points = this.points.slice(points.length);
-    this.lastProgressAt = Date.now();
   }
 }
