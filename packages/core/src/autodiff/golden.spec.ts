@@ -197,7 +197,7 @@ graph piece(%x: float32[2,4,8], %q: float32[8,8], %k: float32[8,8], %v: float32[
     const text = trainingText(
       ['table'],
       (build, ids) => {
-        const table = parameter(build, 'table', 7, 4);
+        const table = parameter(build, 'table', 300, 4);
         const rows = build.op('Gather', [table, build.op('Cast', [ids], { to: 7 })]);
         return build.op('MatMul', [rows, build.op('Transpose', [table], { perm: [1, 0] })]);
       },
@@ -206,24 +206,26 @@ graph piece(%x: float32[2,4,8], %q: float32[8,8], %k: float32[8,8], %v: float32[
     expect(text).toMatchInlineSnapshot(`
 "
 opset 21
-graph piece(%x: float32[3], %table: float32[7,4], %weights: float32[3,7]) -> (%grad.table, %loss) {
+graph piece(%x: float32[3], %table: float32[300,4], %weights: float32[3,300]) -> (%grad.table, %loss) {
   %float32.1: float32[] = 1
   %int64s.1_1: int64[2] = [1, 1]
-  %int64s.3_7: int64[2] = [3, 7]
+  %int64s.3_300: int64[2] = [3, 300]
   %int64s.3_1: int64[2] = [3, 1]
+  %int64s.3_4: int64[2] = [3, 4]
   %Cast: int64[3] = Cast(%x) {to: 7}
   %Gather: float32[3,4] = Gather(%table, %Cast)
-  %Transpose: float32[4,7] = Transpose(%table) {perm: [1, 0]}
-  %y: float32[3,7] = MatMul(%Gather, %Transpose)
-  %Mul: float32[3,7] = Mul(%y, %weights)
+  %Transpose: float32[4,300] = Transpose(%table) {perm: [1, 0]}
+  %y: float32[3,300] = MatMul(%Gather, %Transpose)
+  %Mul: float32[3,300] = Mul(%y, %weights)
   %loss: float32[] = ReduceSum(%Mul) {keepdims: 0}
   %grad.Reshape: float32[1,1] = Reshape(%float32.1, %int64s.1_1)
-  %grad.Expand: float32[3,7] = Expand(%grad.Reshape, %int64s.3_7)
-  %grad.Mul: float32[3,7] = Mul(%grad.Expand, %weights)
+  %grad.Expand: float32[3,300] = Expand(%grad.Reshape, %int64s.3_300)
+  %grad.Mul: float32[3,300] = Mul(%grad.Expand, %weights)
   %grad.Gemm: float32[3,4] = Gemm(%grad.Mul, %table)
-  %grad.Reshape_4: int64[3,1] = Reshape(%Cast, %int64s.3_1)
-  %grad.Gemm_5: float32[7,4] = Gemm(%grad.Mul, %Gather) {transA: 1}
-  %grad.table: float32[7,4] = ScatterND(%grad.Gemm_5, %grad.Reshape_4, %grad.Gemm) {reduction: "add"}
+  %grad.Reshape_3: int64[3,1] = Reshape(%Cast, %int64s.3_1)
+  %grad.Expand_4: int64[3,4] = Expand(%grad.Reshape_3, %int64s.3_4)
+  %grad.Gemm_5: float32[300,4] = Gemm(%grad.Mul, %Gather) {transA: 1}
+  %grad.table: float32[300,4] = ScatterElements(%grad.Gemm_5, %grad.Expand_4, %grad.Gemm) {axis: 0, reduction: "add"}
 }
 "
 `);

@@ -1,5 +1,5 @@
 /** @file Ops that read by index: Gather, GatherElements, GatherND, OneHot. */
-import { formatShape } from '../graph';
+import { formatShape, sizeOf } from '../graph';
 import type { Dim, Node } from '../graph';
 import { constantOf } from './constant-value';
 import { fromNumbers, indicesOf, offsetOf, pick, stridesOf } from './elements';
@@ -116,8 +116,16 @@ export const GatherND: OpRule = {
     if (node.attribute('batch_dims', 'int', 0) !== 0) {
       throw unsupportedForm(node, 'its gradient with batch_dims other than 0 is not defined here.');
     }
-    const table = zeros(build, staticShape(node.input(0), node));
-    return [build.op('ScatterND', [table, node.input(1), outputGrads[0]!], { reduction: 'add' })];
+    const dims = staticShape(node.input(0), node);
+    const depth = staticShape(node.input(1), node).at(-1)!;
+    const indexed = dims.slice(0, depth);
+    // Coordinates become positions in the flattened leading dimensions.
+    const length = build.int64s(indexed);
+    const isNegative = build.op('Less', [node.input(1), build.scalar(0, 'int64')]);
+    const wrapped = build.op('Where', [isNegative, build.op('Add', [node.input(1), length]), node.input(1)]);
+    const steps = build.op('Mul', [wrapped, build.int64s(stridesOf(indexed))]);
+    const positions = build.op('ReduceSum', [steps, build.int64s([-1])], { keepdims: 0 });
+    return [reshape(build, scatterAlongAxis(build, outputGrads[0]!, 0, positions, sizeOf(indexed)), dims)];
   },
   evaluate: (node, [x, indices]) => {
     const batch = node.attribute('batch_dims', 'int', 0);

@@ -1,7 +1,8 @@
 /** @file What gradient rules share: undoing broadcasts, and reductions in the form that runs fastest. */
-import { sameShape, sizeOf } from '../graph';
+import { DTYPES, Tensor, sameShape, sizeOf } from '../graph';
 import type { Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
+import { constantOf } from './constant-value';
 import { staticShape } from './shapes';
 
 /**
@@ -64,6 +65,41 @@ export function unbroadcast(build: GraphBuilder, gradient: Value, target: Value)
   return reshape(build, summed, to);
 }
 
+/** Up to so many rows, adding rows as a product with a one-hot matrix is faster than adding them one by one. */
+const MAX_ONE_HOT = 256;
+
+/** Whether indices are known now and all different. */
+function areDistinct(indices: Value, length: number): boolean {
+  const known = constantOf(indices)
+    ?.toNumbers()
+    .map((index) => (index < 0 ? index + length : index));
+  return known !== undefined && new Set(known).size === known.length;
+}
+
+/**
+ * Adds rows into zeros [length, width]: result[ids[r]] += rows[r].
+ *
+ * ONNX Runtime (1.30) adds in ScatterND from several threads without locks, so that sums over repeated rows come out
+ * wrong and different in every run. It is only used for rows that are known to be different.
+ * @param ids [n] int64 or int32; negative ones count from the end
+ * @param rows [n, width]
+ */
+function addRows(build: GraphBuilder, ids: Value, rows: Value, length: number): Value {
+  const [count, width] = staticShape(rows);
+  if (areDistinct(ids, length)) {
+    const inputs = [zeros(build, [length, width]), reshape(build, ids, [count, 1]), rows];
+    return build.op('ScatterND', inputs, { reduction: 'add' });
+  }
+  if (length <= MAX_ONE_HOT) {
+    const wide = ids.dtype === 'int64' ? ids : build.op('Cast', [ids], { to: DTYPES.int64.onnx });
+    const values = build.constant(Tensor.float32([2], [0, 1]), 'offOn');
+    const oneHot = build.op('OneHot', [reshape(build, wide, [count]), build.scalar(length, 'int64'), values]);
+    return build.op('Gemm', [oneHot, rows], { transA: 1 });
+  }
+  const everywhere = build.op('Expand', [reshape(build, ids, [count, 1]), build.int64s([count, width])]);
+  return build.op('ScatterElements', [zeros(build, [length, width]), everywhere, rows], { axis: 0, reduction: 'add' });
+}
+
 /**
  * The transpose of Gather: adds the slices of `updates` along `axis` into zeros of `length` at `indices`.
  * @param updates Shape [...outer, ...indices, ...inner], where `axis` is the number of outer dimensions.
@@ -81,13 +117,14 @@ export function scatterAlongAxis(
   const outer = dims.slice(0, axis);
   const inner = dims.slice(axis + indexRank);
   const count = sizeOf(dims.slice(axis, axis + indexRank));
-  // ScatterND indexes leading dimensions, so the outer ones move behind the indexed one for the time being.
-  const flat = reshape(build, updates, [sizeOf(outer), count, ...inner]);
-  const swap = { perm: [1, 0, ...inner.map((_, i) => i + 2)] };
-  const rows = axis === 0 ? reshape(build, flat, [count, ...inner]) : build.op('Transpose', [flat], swap);
-  const table = [length, ...staticShape(rows).slice(1)];
-  const added = build.op('ScatterND', [zeros(build, table), reshape(build, indices, [count, 1]), rows], {
-    reduction: 'add',
-  });
-  return axis === 0 ? added : reshape(build, build.op('Transpose', [added], swap), [...outer, length, ...inner]);
+  if (axis === 0) {
+    const added = addRows(build, indices, reshape(build, updates, [count, sizeOf(inner)]), length);
+    return reshape(build, added, [length, ...inner]);
+  }
+  // The outer dimensions move behind the indexed one for the time being.
+  const swap = { perm: [1, 0, 2] };
+  const slices = reshape(build, updates, [sizeOf(outer), count, sizeOf(inner)]);
+  const rows = reshape(build, build.op('Transpose', [slices], swap), [count, sizeOf(outer) * sizeOf(inner)]);
+  const added = reshape(build, addRows(build, indices, rows, length), [length, sizeOf(outer), sizeOf(inner)]);
+  return reshape(build, build.op('Transpose', [added], swap), [...outer, length, ...inner]);
 }
