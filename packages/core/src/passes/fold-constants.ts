@@ -6,6 +6,8 @@ import { isParameter } from './rewrite';
 
 /** Results above so many elements are not folded: they would grow the model instead of simplifying it. */
 const MAX_ELEMENTS = 2 ** 20;
+/** Elements that one run of the pass computes at most, so that a hostile model cannot fill the memory. */
+const MAX_TOTAL_ELEMENTS = 2 ** 25;
 
 /** Ops that ask for the dimensions of their input, not for its data. */
 const READS_SHAPE_ONLY: ReadonlySet<string> = new Set(['Shape', 'Size']);
@@ -27,11 +29,15 @@ export const foldConstants: Pass = (model) => {
   const constants: { readonly name: string; readonly value: Value }[] = [];
   /** Constants that this pass computed: floats among them are no weights. */
   const computed = new Set<Value>();
+  let left = MAX_TOTAL_ELEMENTS;
 
   for (const node of graph.nodes) {
     inferNode(node, model.opset);
+    const elements = newElements(node);
+    if (elements > Math.min(left, MAX_ELEMENTS)) continue;
     const results = evaluate(node, model, computed);
     if (!results) continue;
+    left -= elements;
     folded.push(node);
     node.outputs.forEach((output, i) => {
       if (output.name === '') return;
@@ -51,7 +57,7 @@ export const foldConstants: Pass = (model) => {
 function evaluate(node: Node, model: Model, computed: ReadonlySet<Value>): readonly Tensor[] | undefined {
   const rule = ruleFor(node);
   const isOutput = node.outputs.some((output) => model.graph.outputs.includes(output));
-  if (!rule.evaluate || isOutput || !areInputsKnown(node, computed) || !isSmall(node)) return undefined;
+  if (!rule.evaluate || isOutput || !areInputsKnown(node, computed)) return undefined;
   const inputs = node.inputs.map((value) => value?.constant ?? null);
   const results = rule.evaluate(node, inputs, model.opset);
   return results.length >= node.outputs.length ? results : undefined;
@@ -67,6 +73,9 @@ function areInputsKnown(node: Node, computed: ReadonlySet<Value>): boolean {
   );
 }
 
-const isSmall = (node: Node): boolean =>
-  node.opType === 'Constant' ||
-  node.outputs.every(({ shape }) => shape && isStatic(shape) && sizeOf(shape) <= MAX_ELEMENTS);
+/** Elements that folding a node adds to the model: none for a Constant, unknown many for an open shape. */
+function newElements({ opType, outputs }: Node): number {
+  if (opType === 'Constant') return 0;
+  const sizes = outputs.map(({ shape }) => (shape && isStatic(shape) ? sizeOf(shape) : Infinity));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

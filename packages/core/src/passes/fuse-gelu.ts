@@ -23,10 +23,12 @@ export const fuseGelu: Pass = ({ graph, opset }) => {
   for (const node of graph.nodes) {
     const approximate = node.opType === 'Tanh' ? 'tanh' : 'none';
     const x = node.opType === 'Tanh' ? tanhArgument(node) : erfArgument(node);
-    const last = x && lastProduct(node, x);
-    if (!last) continue;
-    substituteNode(graph, last, 'Gelu', [x], { approximate: string(approximate) });
-    modified = true;
+    if (!x) continue;
+    // equal halves may have been merged and the products not
+    for (let last = lastProduct(node, x); last; last = lastProduct(node, x)) {
+      substituteNode(graph, last, 'Gelu', [x], { approximate: string(approximate) });
+      modified = true;
+    }
   }
   return { modified };
 };
