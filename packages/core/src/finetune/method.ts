@@ -55,7 +55,7 @@ export function prepareMethod(
 }
 
 /** Pooler and classifier: what a task must always learn. */
-function headParameters(model: Model): string[] {
+export function headParameters(model: Model): string[] {
   return parameterNames(model).filter((name) => /(^|\.)(pooler|pre_classifier|classifier|score)\./.test(name));
 }
 

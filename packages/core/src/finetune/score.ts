@@ -23,7 +23,7 @@ export const METRIC_MODE: Readonly<Record<ScoreMetric, 'max' | 'min'>> = {
 
 /** Scores the trainer's present weights, without dropout. */
 export async function scoreBatches(
-  trainer: Trainer,
+  trainer: Pick<Trainer, 'forward'>,
   batches: Batches,
   { task, output }: Pick<Manifest, 'task' | 'output'>,
   loss: TaskLoss,
@@ -37,7 +37,7 @@ export async function scoreBatches(
 
 /** Outputs and labels of every real row. */
 async function collect(
-  trainer: Trainer,
+  trainer: Pick<Trainer, 'forward'>,
   batches: Batches,
   output: string,
 ): Promise<{ logits: Float32Array; width: number; labels: Float32Array }> {
@@ -61,7 +61,12 @@ async function collect(
 }
 
 /** Mean cross-entropy of predicted tokens, in nats. */
-async function meanTokenLoss(trainer: Trainer, batches: Batches, output: string, loss: TaskLoss): Promise<number> {
+async function meanTokenLoss(
+  trainer: Pick<Trainer, 'forward'>,
+  batches: Batches,
+  output: string,
+  loss: TaskLoss,
+): Promise<number> {
   const epoch = batches.epoch(0);
   let sum = 0;
   let tokens = 0;

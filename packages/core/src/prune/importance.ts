@@ -51,6 +51,11 @@ export class NeuronImportance {
     for (let n = 0; n < this.neurons; n++) this.sums[n] += Math.abs(products[n]);
   }
 
+  /** The sums as they are. */
+  raw(): Float32Array {
+    return Float32Array.from(this.sums);
+  }
+
   /** The sums divided by their L2 norm, so that layers can be compared under one global threshold. */
   normalized(): Float32Array {
     const norm = Math.sqrt(this.sums.reduce((sum, value) => sum + value * value, 0));

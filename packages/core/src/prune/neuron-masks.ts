@@ -1,5 +1,5 @@
 /** @file Masks on parameters that silence neurons, so that a model trains as if they were gone already. */
-import type { ComponentEntry, Structure } from '../bundle/manifest';
+import type { Component, ComponentEntry, Structure } from '../bundle/manifest';
 import type { KeepPlan } from './neurons';
 
 /**
@@ -46,4 +46,35 @@ function repeatRows(row: Uint8Array, count: number): Uint8Array {
   const mask = new Uint8Array(count * row.length);
   for (let i = 0; i < count; i++) mask.set(row, i * row.length);
   return mask;
+}
+
+/** The plan whose masks these are, read from W_Q, W_V and W_I; a parameter without a mask keeps everything. */
+export function planFromMasks(
+  components: readonly ComponentEntry[],
+  structure: Structure,
+  maskOf: (name: string) => Uint8Array | undefined,
+): KeepPlan {
+  const kept = (component: Component, layer: number, size: number): Uint8Array => {
+    const entry = components.find((candidate) => candidate.component === component && candidate.layer === layer);
+    return (entry && maskOf(entry.weight)?.subarray(0, size)) ?? new Uint8Array(size).fill(1);
+  };
+  const indices = (mask: Uint8Array): number[] => [...mask.keys()].filter((i) => mask[i] === 1);
+  return {
+    layers: structure.layers.map(({ queryDims, valueDims, ffn }, layer) => {
+      const perHeadIndices = (sizes: readonly number[], component: Component): number[][] => {
+        const total = sizes.reduce((sum, size) => sum + size, 0);
+        const mask = kept(component, layer, total);
+        let start = 0;
+        return sizes.map((size) => {
+          start += size;
+          return indices(mask.subarray(start - size, start));
+        });
+      };
+      return {
+        queryDims: perHeadIndices(queryDims, 'W_Q'),
+        valueDims: perHeadIndices(valueDims, 'W_V'),
+        ffn: indices(kept('W_I', layer, ffn)),
+      };
+    }),
+  };
 }

@@ -54,6 +54,7 @@ export class AdamW {
   constructor(
     private readonly config: OptimizerConfig,
     private readonly decayRule: DecayRule = decayMatrices,
+    private readonly learningRateFactor: (name: string) => number = () => 1,
   ) {}
 
   /** Announces that the gradient of a parameter, an embedding table, comes as rows. */
@@ -85,7 +86,7 @@ export class AdamW {
   update(slots: Iterable<ParameterSlot>, step: number, learningRate: number, scale: number): void {
     for (const slot of slots) {
       const decay = this.decayRule(slot, this.config.weightDecay);
-      const scalars = adamwScalars(this.config, step, learningRate, decay, scale);
+      const scalars = adamwScalars(this.config, step, learningRate * this.learningRateFactor(slot.name), decay, scale);
       const table = this.tables.get(slot);
       if (!table) slot.kernels.adamw(slot.at, slot.size, scalars);
       else if (this.config.embeddings === 'lazy') table.updateTouched(scalars);

@@ -36,6 +36,8 @@ export interface TrainerOptions extends ProgramOptions {
   readonly parameters?: readonly string[];
   readonly optimizer: OptimizerConfig;
   readonly decay?: DecayRule;
+  /** Factor on the learning rate by parameter name; default 1. */
+  readonly learningRateFactor?: (name: string) => number;
   /** Seed of the dropout masks. */
   readonly seed: number;
   readonly runtime?: Runtime;
@@ -87,7 +89,7 @@ export class Trainer {
     const tensors = names.map((name) => ({ name, tensor: floatWeight(options.model, name) }));
     this.slabs = ParameterSlabs.allocate(tensors.map(({ name, tensor }) => ({ name, dims: tensor.dims })));
     for (const { name, tensor } of tensors) this.slabs.slot(name).weight.set(tensor.data);
-    this.optimizer = new AdamW(options.optimizer, options.decay);
+    this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor);
     this.frozen = frozenWeights(options.model, this.slabs);
   }
 
@@ -157,6 +159,11 @@ export class Trainer {
     slot.mask.set(mask);
     this.masked.add(name);
     slot.kernels.mask(slot.at.weight, slot.at.mask, slot.size);
+  }
+
+  /** The mask of a parameter that has one. */
+  mask(name: string): Uint8Array | undefined {
+    return this.masked.has(name) ? this.slabs.slot(name).mask : undefined;
   }
 
   /** Writes weights, moments, masks, step and `position` (any JSON) so that `load` continues the same loss curve. */

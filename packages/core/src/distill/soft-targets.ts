@@ -1,0 +1,84 @@
+/** @file Learning from a teacher's logits: the loss and the batches that carry them. */
+import { invalid } from '../errors';
+import type { Value } from '../graph';
+import type { GraphBuilder } from '../graph/builder';
+import type { TaskLoss } from '../finetune/loss';
+import { staticShape } from '../ops/shapes';
+
+export interface SoftTargetOptions {
+  /** Softens both distributions. */
+  readonly temperature: number;
+  /** Share of the teacher in the loss; the rest is the task's own loss. */
+  readonly weight: number;
+}
+
+/** Logits of every row of the training split, [rows, classes] row-major. */
+export interface TeacherLogits {
+  readonly logits: Float32Array;
+  readonly classes: number;
+}
+
+/**
+ * T^2 sum_r w_r KL(softmax(t_r / T) || softmax(s_r / T)) / sum_r w_r  (Hinton et al. 2015, arXiv:1503.02531).
+ * @param student float32 [rows, classes] logits
+ * @param teacher float32 [rows, classes] logits
+ * @param weights float32 [rows]: 0 for rows that only fill up a batch
+ */
+export function softTargetLoss(
+  build: GraphBuilder,
+  student: Value,
+  teacher: Value,
+  weights: Value,
+  temperature: number,
+): Value {
+  return build.scope('softTargets', () => {
+    const logProbabilities = (logits: Value): Value =>
+      build.op('LogSoftmax', [build.op('Mul', [logits, build.scalar(1 / temperature)])], { axis: -1 });
+    const target = logProbabilities(teacher);
+    const difference = build.op('Sub', [target, logProbabilities(student)]);
+    const divergence = build.op(
+      'ReduceSum',
+      [build.op('Mul', [build.op('Exp', [target]), difference]), build.int64s([1])],
+      { keepdims: 0 },
+    );
+    const sum = (value: Value): Value => build.op('ReduceSum', [value], { keepdims: 0 });
+    const mean = build.op('Div', [sum(build.op('Mul', [divergence, weights])), sum(weights)]);
+    return build.op('Mul', [mean, build.scalar(temperature ** 2)]);
+  });
+}
+
+/**
+ * (1 - weight) * task loss + weight * soft-target loss.
+ * @throws invalid `distill.classes` when teacher and student tell apart different numbers of classes
+ */
+export function withSoftTargets(
+  task: TaskLoss,
+  output: string,
+  teacher: TeacherLogits,
+  { temperature, weight }: SoftTargetOptions,
+): TaskLoss {
+  const { logits, classes } = teacher;
+  return {
+    loss(build, outputs) {
+      const student = outputs.get(output)!;
+      const [rows, width] = staticShape(student);
+      if (width !== classes) {
+        throw invalid('distill.classes', `The teacher tells apart ${classes} classes, the student ${width}.`);
+      }
+      const teacherInput = build.input('teacher', 'float32', [rows, classes]);
+      const weights = build.input('teacherWeights', 'float32', [rows]);
+      const soft = softTargetLoss(build, student, teacherInput, weights, temperature);
+      if (weight === 1) return soft;
+      const hard = task.loss(build, outputs);
+      const scaled = (value: Value, factor: number): Value => build.op('Mul', [value, build.scalar(factor)]);
+      return build.op('Add', [scaled(hard, 1 - weight), scaled(soft, weight)]);
+    },
+    training(batch, rows) {
+      const own = weight === 1 ? { inputs: batch.inputs } : task.training(batch, rows);
+      const data = new Float32Array(batch.weights.data.length * classes);
+      batch.rows.forEach((row, i) => data.set(logits.subarray(row * classes, (row + 1) * classes), i * classes));
+      const teacherTensor = { dtype: 'float32', dims: [batch.weights.data.length, classes], data } as const;
+      return { inputs: { ...own.inputs, teacher: teacherTensor, teacherWeights: batch.weights } };
+    },
+  };
+}

@@ -1,0 +1,51 @@
+/** @file When a run prunes: the pruning phase, its steps, and recovery. */
+import type { PruneConfig } from './config';
+import { pruningSteps, sparsityAt } from './schedule';
+import type { SparsitySchedule } from './schedule';
+
+/** Steps at learning rate 0 that importance is measured on when nothing is trained. */
+const CALIBRATION_STEPS = 20;
+
+export interface PruningPhases {
+  /** Share of the final removal that is due after a step, 0..1; undefined when that step does not prune. */
+  dueAfter(step: number): number | undefined;
+  /** Whether importance measured in this step is still of use. */
+  measures(step: number): boolean;
+  /** Whether the target has been reached after this step. */
+  isComplete(step: number): boolean;
+  /** Where recovery begins, in epochs. */
+  readonly recoveryFrom: number;
+}
+
+/** Phases of a run of `stepsPerEpoch`; steps are counted from 1. */
+export function pruningPhases(config: PruneConfig, stepsPerEpoch: number): PruningPhases {
+  const lastStep =
+    config.epochs === 0 ? CALIBRATION_STEPS : Math.max(1, Math.round(config.pruningEpochs * stepsPerEpoch));
+  const oneShot = config.shape === 'one-shot' || config.epochs === 0;
+  const schedule: SparsitySchedule = {
+    shape: oneShot ? 'one-shot' : config.shape,
+    initial: 0,
+    target: 1,
+    firstStep: 0,
+    lastStep,
+  };
+  const due = new Set(oneShot ? [lastStep] : pruningSteps(schedule, stepsPerEpoch, config.stepsPerEpoch));
+  return {
+    dueAfter: (step) => (due.has(step) ? (step >= lastStep ? 1 : sparsityAt(schedule, step)) : undefined),
+    measures: (step) => step <= lastStep,
+    isComplete: (step) => step >= lastStep,
+    recoveryFrom: lastStep / stepsPerEpoch,
+  };
+}
+
+/** The training settings of a run; without epochs, a few steps that change nothing but let importance be measured. */
+export function effectiveTraining(config: PruneConfig, stepsPerEpoch: number): PruneConfig {
+  if (config.epochs > 0) return config;
+  return {
+    ...config,
+    epochs: CALIBRATION_STEPS / stepsPerEpoch,
+    dropout: 0,
+    optimizer: { ...config.optimizer, learningRate: 0 },
+    keepBest: false,
+  };
+}

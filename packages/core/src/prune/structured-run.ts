@@ -1,0 +1,111 @@
+/** @file Neuron, head and layer pruning while training, then physical removal. */
+import type { Bundle } from '../bundle';
+import type { Structure } from '../bundle/manifest';
+import { unsupported } from '../errors';
+import type { TaskLoss } from '../finetune/loss';
+import { trainOn } from '../finetune/train-on';
+import type { TokenizedData, TrainingContext, TrainingOutcome } from '../finetune/train-on';
+import { Random } from '../train/random';
+import type { Trainer, TrainerHooks } from '../train/trainer';
+import { parameterNames } from '../passes';
+import { importanceOf } from './config';
+import type { PruneConfig } from './config';
+import { keepPlan, removedShare, selectNeurons } from './neurons';
+import type { KeepPlan, NeuronKind, NeuronTargets } from './neurons';
+import { neuronMasks, planFromMasks } from './neuron-masks';
+import { NeuronMeter } from './neuron-meter';
+import { effectiveTraining, pruningPhases } from './phases';
+import { shrink } from './shrink';
+
+export interface StructuredResult extends Omit<TrainingOutcome, 'trainer'> {
+  readonly bundle: Bundle;
+  readonly plan: KeepPlan;
+  readonly removed: ReturnType<typeof removedShare>;
+  /** Start of recovery, in epochs. */
+  readonly recoveryFrom: number;
+}
+
+/** Trains with growing neuron masks, then removes what is masked. */
+export async function pruneStructured(
+  config: PruneConfig,
+  context: TrainingContext,
+  bundle: Bundle,
+  data: TokenizedData,
+  loss: TaskLoss,
+): Promise<StructuredResult> {
+  const { manifest, model } = bundle;
+  const structure = requireStructure(bundle);
+  const targets = neuronTargets(config);
+  const stepsPerEpoch = Math.ceil(data.train.epoch(0).count / config.accumulate);
+  const phases = pruningPhases(config, stepsPerEpoch);
+  let removedLayers: KeepPlan['layers'] | undefined;
+  let isComplete = false;
+
+  const hooks = (trainer: Trainer): TrainerHooks => {
+    const meter = new NeuronMeter(manifest.components, structure, importanceOf(config), new Random(context.seed));
+    return {
+      afterGradients(step) {
+        if (phases.measures(step)) meter.measure((name) => trainer.parameter(name));
+      },
+      afterUpdate(step) {
+        isComplete = phases.isComplete(step);
+        const due = phases.dueAfter(step);
+        if (due === undefined) return;
+        const groups = meter.groups(kindsOf(targets));
+        const plan = keepPlan(structure, selectNeurons(groups, scaled(targets, due), config));
+        if (config.granularity.type === 'layer') removedLayers = plan.layers;
+        else for (const [name, mask] of neuronMasks(manifest.components, structure, plan)) trainer.setMask(name, mask);
+        context.log('info', `step ${step}: ${describe(structure, plan)}`);
+        meter.reset();
+      },
+    };
+  };
+  const training = effectiveTraining(config, stepsPerEpoch);
+  const options = { manifest, model, trainable: parameterNames(model), loss, data, config: training, hooks };
+  return trainOn({ ...options, mayKeep: () => isComplete }, context, ({ trainer, ...outcome }) => {
+    const plan = removedLayers
+      ? { layers: removedLayers }
+      : planFromMasks(manifest.components, structure, (name) => trainer.mask(name));
+    const trained = { ...bundle, model: trainer.exportModel() };
+    return {
+      ...outcome,
+      bundle: shrink(trained, plan, { heads: config.heads }),
+      plan,
+      removed: removedShare(structure, plan),
+      recoveryFrom: phases.recoveryFrom,
+    };
+  });
+}
+
+/** @throws unsupported `prune.no-structure` when the manifest does not describe a transformer */
+export function requireStructure({ manifest }: Bundle): Structure {
+  if (manifest.structure) return manifest.structure;
+  throw unsupported(
+    'prune.no-structure',
+    `The structure of the ${manifest.architecture} model "${manifest.name}" is not known, so only single weights, n-of-m and blocks can be pruned.`,
+  );
+}
+
+/** Targets by neuron kind. W_Q and W_K are pruned in pairs; W_AO and W_O lose the rows that W_V's and W_I's neurons feed. */
+export function neuronTargets({ granularity, target, targets }: PruneConfig): NeuronTargets {
+  if (granularity.type === 'head' || granularity.type === 'layer') return { [granularity.type]: target };
+  const pick = (component: keyof typeof targets): number => targets[component] ?? target;
+  const all: NeuronTargets = {
+    query: Math.max(pick('W_Q'), targets.W_Q === undefined && targets.W_K !== undefined ? targets.W_K : 0),
+    value: pick('W_V'),
+    ffn: pick('W_I'),
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, share]) => share > 0));
+}
+
+const kindsOf = (targets: NeuronTargets): NeuronKind[] => Object.keys(targets) as NeuronKind[];
+
+const scaled = (targets: NeuronTargets, factor: number): NeuronTargets =>
+  Object.fromEntries(Object.entries(targets).map(([kind, share]) => [kind, share * factor]));
+
+function describe(structure: Structure, plan: KeepPlan): string {
+  const shares = removedShare(structure, plan);
+  const mean = (kind: 'query' | 'value' | 'ffn'): string =>
+    `${((100 * shares.reduce((sum, layer) => sum + layer[kind], 0)) / shares.length).toFixed(0)} %`;
+  return `pruned ${mean('query')} of query/key, ${mean('value')} of value dimensions, ${mean('ffn')} of FFN neurons`;
+}
