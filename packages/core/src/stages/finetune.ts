@@ -25,9 +25,14 @@ export const finetuneStage: StageDefinition<FinetuneConfig> = {
     if (dataset === undefined)
       throw unsupported('finetune.no-data', 'The stage needs a data set.', { field: 'datasets.data' });
     const result = await finetune(config, { ...context, dataset });
-    const model = join(context.output, 'model');
-    await writeBundle(model, result.bundle);
-    return { model, measurements: measurements(result), sections: sections(result), warnings: result.warnings };
+    const output = join(context.output, 'model');
+    await writeBundle(output, result.bundle);
+    return {
+      model: 'model',
+      measurements: measurements(result),
+      sections: sections(result),
+      warnings: result.warnings,
+    };
   },
 };
 

@@ -3,18 +3,20 @@ import { z } from 'zod';
 import { benchmarkStage } from './benchmark';
 import { evaluateStage } from './evaluate';
 import { finetuneStage } from './finetune';
+import { pruneStage } from './prune';
 import { quantizeStage } from './quantize';
 import type { QueueName, StageDefinition } from './stage';
 
 export * from './stage';
 
 /** Stage types that this version implements. */
-export const STAGE_TYPES = ['finetune', 'quantize', 'evaluate', 'benchmark'] as const;
+export const STAGE_TYPES = ['finetune', 'prune', 'quantize', 'evaluate', 'benchmark'] as const;
 export type StageType = (typeof STAGE_TYPES)[number];
 
 /** Every stage by type. */
 export const STAGES: Readonly<Record<StageType, StageDefinition>> = {
   finetune: finetuneStage,
+  prune: pruneStage,
   quantize: quantizeStage,
   evaluate: evaluateStage,
   benchmark: benchmarkStage,

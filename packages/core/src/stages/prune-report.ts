@@ -1,0 +1,153 @@
+/** @file Measurements and report sections of the prune stage. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { bundleBytes, MODEL_FILE } from '../bundle';
+import type { Bundle } from '../bundle';
+import type { TrainingOutcome } from '../finetune/train-on';
+import type { StructuredResult } from '../prune/structured-run';
+import type { UnstructuredResult } from '../prune/unstructured-run';
+import type { Measurement, ReportSection } from '../report/measurement';
+
+interface Report {
+  readonly measurements: Measurement[];
+  readonly sections: ReportSection[];
+}
+
+const figure = (
+  metric: string,
+  value: number,
+  unit: string,
+  subject: Measurement['subject'] = 'candidate',
+  context: Measurement['context'] = {},
+): Measurement => ({ metric, value, unit, subject, context });
+
+export async function structuredReport(
+  before: Bundle,
+  beforeFolder: string,
+  afterFolder: string,
+  result: StructuredResult,
+): Promise<Report> {
+  const after = result.bundle.manifest;
+  const bytes = { before: (await bundleBytes(beforeFolder)).model, after: (await bundleBytes(afterFolder)).model };
+  const body = ({ parameters }: Bundle['manifest']): number => parameters.total - parameters.embeddings;
+  const kept = (count: number, of: number): string => `${((100 * count) / of).toFixed(1)} %`;
+  const row = (what: string, old: number, now: number): (string | number)[] => [what, old, now, kept(now, old)];
+  return {
+    measurements: [
+      ...trainingFigures(result),
+      figure('parameters.total', after.parameters.total, 'count'),
+      figure('parameters.withoutEmbeddings', body(after), 'count'),
+      figure('bytes.model', bytes.after, 'bytes'),
+    ],
+    sections: [
+      {
+        kind: 'table',
+        title: 'What was removed',
+        columns: ['', 'before', 'after', 'kept'],
+        rows: [
+          row('parameters', before.manifest.parameters.total, after.parameters.total),
+          row('parameters without embeddings', body(before.manifest), body(after)),
+          row('bytes of model.onnx', bytes.before, bytes.after),
+        ],
+        note: 'Query and key dimensions go in pairs; heads left unequal are padded to the largest of their layer, which costs a little of the saving.',
+      },
+      {
+        kind: 'heatmap',
+        title: 'Share removed by layer',
+        rows: result.removed.map((_, layer) => `layer ${layer}`),
+        columns: ['W_Q, W_K', 'W_V', 'W_I'],
+        values: result.removed.map(({ query, value, ffn }) => [query, value, ffn]),
+        unit: 'ratio',
+      },
+      ...curves(result, result.recoveryFrom),
+    ],
+  };
+}
+
+export async function unstructuredReport(
+  before: Bundle,
+  afterFolder: string,
+  result: UnstructuredResult,
+): Promise<Report & { warnings: string[] }> {
+  const model = await readFile(join(afterFolder, MODEL_FILE));
+  const compressed = (await promisify(gzip)(model, { level: 6 })).byteLength;
+  const zeros = mean(result.sparsity.map((entry) => entry.zeros));
+  const components = [...new Set(result.sparsity.map(({ component }) => component))];
+  const layers = [...new Set(result.sparsity.map(({ layer }) => layer))];
+  const at = (layer: number, component: string): number | null =>
+    result.sparsity.find((entry) => entry.layer === layer && entry.component === component)?.zeros ?? null;
+  return {
+    measurements: [
+      ...trainingFigures(result),
+      figure('parameters.total', before.manifest.parameters.total, 'count'),
+      figure('sparsity', zeros, 'ratio'),
+      figure('bytes.model', model.byteLength, 'bytes'),
+      figure('bytes.compressed', compressed, 'bytes'),
+    ],
+    sections: [
+      {
+        kind: 'table',
+        title: 'Size',
+        columns: ['', 'bytes'],
+        rows: [
+          ['model.onnx', model.byteLength],
+          ['model.onnx, gzip', compressed],
+        ],
+        note: 'Zeros inside a matrix make the compressed file smaller. They change neither the size in memory nor the speed in ONNX Runtime.',
+      },
+      {
+        kind: 'heatmap',
+        title: 'Share of zeros',
+        rows: layers.map((layer) => (layer < 0 ? 'outside layers' : `layer ${layer}`)),
+        columns: components,
+        values: layers.map((layer) => components.map((component) => at(layer, component))),
+        unit: 'ratio',
+      },
+      ...curves(result, result.recoveryFrom),
+    ],
+    warnings: ['Single weights were pruned: expect no speed-up in ONNX Runtime. Prune neurons or heads for speed.'],
+  };
+}
+
+function trainingFigures({ dev, trainableParameters, seconds }: Omit<TrainingOutcome, 'trainer'>): Measurement[] {
+  return [
+    ...Object.entries(dev ?? {}).map(([metric, value]) =>
+      figure(metric, value, 'ratio', 'candidate', { split: 'dev' }),
+    ),
+    figure('parameters.trainable', trainableParameters, 'count'),
+    figure('train.seconds', seconds, 's'),
+  ];
+}
+
+function curves(outcome: Omit<TrainingOutcome, 'trainer'>, recoveryFrom: number): ReportSection[] {
+  const { lossCurve, scoreCurve, metric, stepsPerEpoch } = outcome;
+  const mark = (x: number): { x: number; label: string }[] => (recoveryFrom > 0 ? [{ x, label: 'recovery' }] : []);
+  const points = (curve: TrainingOutcome['lossCurve']): [number, number][] => curve.map(([x, y]) => [x, y]);
+  return [
+    ...(scoreCurve.length > 0
+      ? [
+          {
+            kind: 'curve' as const,
+            title: 'Score on the dev split through pruning and recovery',
+            x: 'epoch',
+            y: metric,
+            series: [{ name: metric, points: points(scoreCurve) }],
+            marks: mark(recoveryFrom),
+          },
+        ]
+      : []),
+    {
+      kind: 'curve',
+      title: 'Training loss',
+      x: 'step',
+      y: 'loss',
+      series: [{ name: 'loss', points: points(lossCurve) }],
+      marks: mark(recoveryFrom * stepsPerEpoch),
+    },
+  ];
+}
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);

@@ -1,0 +1,91 @@
+/** @file Stage `prune`: remove weights, neurons, heads or layers while training, and recover. */
+import { join } from 'node:path';
+import { readBundle, writeBundle } from '../bundle';
+import type { Bundle, Manifest } from '../bundle';
+import { teacherLogits } from '../distill/teacher';
+import { withSoftTargets } from '../distill/soft-targets';
+import { invalid } from '../errors';
+import { taskLoss } from '../finetune/loss';
+import type { TaskLoss } from '../finetune/loss';
+import { lossOptions, requireTrainSplit, tokenizeData } from '../finetune/train-on';
+import type { TokenizedData, TrainingContext } from '../finetune/train-on';
+import { pruneSchema, isStructured } from '../prune/config';
+import type { PruneConfig } from '../prune/config';
+import { pruneIssues } from '../prune/check';
+import { pruneStructured } from '../prune/structured-run';
+import { pruneUnstructured } from '../prune/unstructured-run';
+import { loadTokenizer, readDatasetInfo } from '../text';
+import { structuredReport, unstructuredReport } from './prune-report';
+import type { StageContext, StageDefinition, StageResult } from './stage';
+
+/** Name of this step in a model's provenance. */
+const STEP = 'prune';
+
+export const pruneStage: StageDefinition<PruneConfig> = {
+  type: 'prune',
+  version: 1,
+  queue: 'prune',
+  summary:
+    'Remove weights, neurons, heads or layers by importance while training, then recover; neurons and heads really go.',
+  schema: pruneSchema,
+  needs: { model: true, datasets: ['data'] },
+  makesModel: true,
+  check: pruneIssues,
+  outcome: (config, model) => ({
+    ...model,
+    provenance: [...model.provenance, { step: STEP, detail: { target: config.target } }],
+  }),
+  run,
+};
+
+async function run(config: PruneConfig, context: StageContext): Promise<StageResult> {
+  const { model: folder } = context;
+  const dataset = context.datasets.data;
+  if (folder === undefined || dataset === undefined)
+    throw invalid('stage.input', 'The prune stage needs a model and a data set.');
+  const info = await readDatasetInfo(dataset);
+  requireTrainSplit(info);
+  const bundle = await readBundle(folder);
+  requireLabels(bundle, info.labels);
+  const training = { ...context, dataset };
+  const data = await tokenizeData(training, config, bundle, await loadTokenizer(folder), info);
+  const loss = await lossOf(config, training, folder, bundle, data);
+  const output = join(context.output, 'model');
+  if (isStructured(config.granularity)) {
+    const result = await pruneStructured(config, training, bundle, data, loss);
+    await writeBundle(output, result.bundle);
+    return { model: 'model', ...(await structuredReport(bundle, folder, output, result)), warnings: data.warnings };
+  }
+  const result = await pruneUnstructured(config, training, bundle, data, loss);
+  await writeBundle(output, result.bundle);
+  const report = await unstructuredReport(bundle, output, result);
+  return { model: 'model', ...report, warnings: [...data.warnings, ...report.warnings] };
+}
+
+/** The task's loss, with the dense model as teacher where that is asked for. */
+async function lossOf(
+  config: PruneConfig,
+  context: TrainingContext,
+  folder: string,
+  bundle: Bundle,
+  data: TokenizedData,
+): Promise<TaskLoss> {
+  const { task, output } = bundle.manifest;
+  const own = taskLoss(task, output, lossOptions(config, data, bundle));
+  if (!config.distill) return own;
+  const teacher = await teacherLogits(folder, bundle.manifest, data.train, context);
+  return withSoftTargets(own, output, teacher, config.distill);
+}
+
+function requireLabels(
+  { labels, manifest }: { labels: readonly string[]; manifest: Manifest },
+  needed: readonly string[],
+): void {
+  const missing = needed.filter((label) => !labels.includes(label));
+  if (missing.length === 0) return;
+  throw invalid(
+    'prune.labels',
+    `The model "${manifest.name}" does not know the labels ${missing.slice(0, 5).join(', ')}: fine-tune it on this data first.`,
+    { field: 'datasets.data' },
+  );
+}
