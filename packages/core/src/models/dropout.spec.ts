@@ -1,7 +1,10 @@
-import { Tensor } from '../graph';
+import { describeWithShared, sharedPath } from '../../../../tools/shared-fixtures';
+import { sizeOf, Tensor } from '../graph';
+import { readModelFile } from '../onnx';
 import { specialise } from '../passes';
 import { headFor, transformerConfig } from './config';
 import { insertDropout } from './dropout';
+import type { DropoutSite } from './dropout';
 import { maxDifference, runModel, tokenBatch } from './testing';
 import { buildTextCnn } from './textcnn';
 import { buildTransformer } from './transformer';
@@ -9,6 +12,12 @@ import { freshWeights } from './weights';
 
 const SIZES = { batch: 3, sequence: 7 };
 const batch = tokenBatch(SIZES.batch, SIZES.sequence, 60);
+
+/** Masks that hold one number. */
+const masksOf = (sites: readonly DropoutSite[], value: number): Record<string, Tensor> =>
+  Object.fromEntries(
+    sites.map(({ input, dims }) => [input, Tensor.float32(dims, new Float32Array(sizeOf(dims)).fill(value))]),
+  );
 
 const build = (architecture: 'bert' | 'roberta' | 'distilbert' | 'gpt2') =>
   specialise(
@@ -19,6 +28,21 @@ const build = (architecture: 'bert' | 'roberta' | 'distilbert' | 'gpt2') =>
     ).model,
     SIZES,
   );
+
+describeWithShared('insertDropout on foreign graphs', () => {
+  it.each(['bert-legacy-op14', 'bert-dynamo-op18', 'distilbert-legacy-op17'])(
+    '%s: the same sites, masks of one change nothing',
+    async (name) => {
+      const model = await readModelFile(sharedPath('fixtures', 'onnx', name, 'model.onnx'));
+      const { logits } = await runModel(model, batch);
+      const special = specialise(model, Object.fromEntries(model.graph.inputs.map((input) => [input.name, [3, 7]])));
+      const sites = insertDropout(special, { ratio: 0.1 });
+      expect(sites).toHaveLength(1 + 2 * 3 + 1);
+      const kept = await runModel(special, batch, [], masksOf(sites, 1));
+      expect(maxDifference(kept.logits, logits)).toBeLessThan(1e-5);
+    },
+  );
+});
 
 describe('insertDropout', () => {
   it.each(['bert', 'roberta', 'distilbert', 'gpt2'] as const)(
@@ -33,16 +57,9 @@ describe('insertDropout', () => {
         [3, 4, 7, 7],
         [3, 4, 7, 7],
       ]);
-      const filled = (value: number) =>
-        Object.fromEntries(
-          sites.map(({ input, dims }) => {
-            const size = dims.reduce((product, dim) => product * dim, 1);
-            return [input, Tensor.float32(dims, new Float32Array(size).fill(value))];
-          }),
-        );
-      const kept = await runModel(model, batch, [], filled(1));
+      const kept = await runModel(model, batch, [], masksOf(sites, 1));
       expect(maxDifference(kept.logits, logits)).toBeLessThan(1e-6);
-      const changed = await runModel(model, batch, [], filled(0.5));
+      const changed = await runModel(model, batch, [], masksOf(sites, 0.5));
       expect(maxDifference(changed.logits, logits)).toBeGreaterThan(1e-3);
     },
   );

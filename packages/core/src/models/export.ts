@@ -15,11 +15,12 @@ import { toFloat32 } from './half';
 import { BODY_PREFIX, joinParts, storedAs, transpose } from './huggingface-names';
 import { parameterSpecs } from './parameters';
 import type { ParameterSpec } from './parameters';
+import { writeEmbeddingStyle } from './sentence-transformers';
 import { writeSafetensors } from './safetensors';
 import type { TensorToWrite } from './safetensors';
 
 /**
- * Writes a bundle as a checkpoint: config.json, model.safetensors, tokenizer files.
+ * Writes a bundle as a checkpoint: config.json, model.safetensors, tokenizer files, and how an encoder pools.
  * @throws `export.architecture`, `export.weights` or `export.shape` when transformers has no way to say what the model
  *   is (unequal layers, removed projections, quantized or factorized weights), with the reason
  */
@@ -33,6 +34,11 @@ export async function exportHuggingFace(bundleDir: string, outDir: string): Prom
   writeSafetensors(join(outDir, 'model.safetensors'), tensors);
   await writeFile(join(outDir, 'config.json'), `${JSON.stringify(json, null, 2)}\n`);
   for (const [name, content] of tokenizerFiles) await writeFile(join(outDir, name), content);
+  const head = headOf(bundle);
+  if (head.task === 'embedding') {
+    const { hidden } = config;
+    await writeEmbeddingStyle(outDir, { hidden, maxLength: manifest.maxLength, normalize: head.normalize });
+  }
 }
 
 /**

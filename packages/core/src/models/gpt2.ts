@@ -11,12 +11,7 @@ import { Network } from './network';
 import type { BuiltModel } from './network';
 import type { WeightSource } from './weights';
 
-/**
- * The checkpoint keeps query, key and value in one matrix `c_attn`; here they are three, so that each can be pruned
- * by itself. Import splits and export joins them.
- */
-export const GPT2_FUSED_PARTS = ['query', 'key', 'value'] as const;
-
+/** The checkpoint fuses query, key and value in `c_attn`; here they are three, so that each can be pruned by itself. */
 function attentionNames(layer: string): AttentionNames {
   return {
     query: `${layer}.attn.c_attn.query`,

@@ -14,6 +14,7 @@ const WEIGHTS = Buffer.alloc(300_000, 'weights ');
 class FakeHub {
   readonly files = new Map<string, Buffer>([
     ['config.json', Buffer.from('{"model_type":"bert"}')],
+    ['1_Pooling/config.json', Buffer.from('{"pooling_mode_mean_tokens":true}')],
     ['tokenizer.json', Buffer.from('{}')],
     ['model.safetensors', WEIGHTS],
     ['evil.py', Buffer.from('import os')],
@@ -42,7 +43,7 @@ class FakeHub {
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const url = request.url!;
     this.requests.push(`${request.method} ${url}${request.headers.range ? ` ${request.headers.range}` : ''}`);
-    const name = url.split('/').at(-1)!;
+    const name = url.replace(/^\/(owner\/model\/resolve\/[^/]+|cdn)\//, '');
     const content = this.files.get(name);
     if (this.failures-- > 0) response.writeHead(503).end();
     else if (!content || !/^\/(owner\/model\/resolve\/(main|[0-9a-f]{40})|cdn)\//.test(url))
@@ -91,7 +92,10 @@ describe('downloadFromHub', () => {
   it('fetches known files only, all at the commit of the first', async () => {
     const received: number[] = [];
     const result = await download({ onProgress: (p: { receivedBytes: number }) => received.push(p.receivedBytes) });
-    expect(result).toEqual({ commit: COMMIT, files: ['config.json', 'tokenizer.json', 'model.safetensors'] });
+    expect(result).toEqual({
+      commit: COMMIT,
+      files: ['config.json', '1_Pooling/config.json', 'tokenizer.json', 'model.safetensors'],
+    });
     expect(readFileSync(join(dir, 'model.safetensors')).equals(WEIGHTS)).toBe(true);
     expect(received.at(-1)).toBe(WEIGHTS.length);
     expect(hub.requests.some((request) => request.includes('evil') || request.includes('.bin'))).toBe(false);

@@ -1,6 +1,6 @@
 /** @file Downloads a checkpoint from a model hub: only known files, resumable, with sizes and checksums verified. */
 import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { invalid, ModelpressError, throwIfAborted } from '../errors';
 import { TOKENIZER_FILES } from '../text/tokenizer-files';
 import { shardNames } from './checkpoint';
@@ -10,7 +10,7 @@ import type { Transfer } from './hub-file';
 export const DEFAULT_HUB = 'https://huggingface.co';
 
 /** Present in some checkpoints; everything else in a repository is never asked for. */
-const OPTIONAL_FILES = ['modules.json', ...TOKENIZER_FILES];
+const OPTIONAL_FILES = ['modules.json', '1_Pooling/config.json', ...TOKENIZER_FILES];
 const SINGLE_WEIGHTS = 'model.safetensors';
 const WEIGHTS_INDEX = 'model.safetensors.index.json';
 
@@ -89,6 +89,7 @@ export async function downloadFromHub(
     const url = urlOf(name, pinned);
     const file = await head(url, name, transfer);
     if (!file) return false;
+    await mkdir(dirname(join(dir, name)), { recursive: true });
     await downloadFile(url, file, join(dir, name), transfer);
     files.push(name);
     return true;

@@ -1,26 +1,24 @@
 /** @file ONNX files of other toolchains into bundles. */
 import { existsSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { readTokenizerFiles } from '../bundle/bundle';
 import { weightFacts } from '../bundle/describe';
 import type { Architecture, ComponentEntry, Manifest, Structure, Task } from '../bundle/manifest';
 import { checkVocabulary } from '../bundle/validate';
-import { invalid, ModelpressError, unsupported } from '../errors';
-import type { Graph, Model, Value } from '../graph';
-import { GraphBuilder } from '../graph/builder';
+import { invalid, ModelpressError } from '../errors';
+import type { Model } from '../graph';
 import { readModelFile } from '../onnx';
 import { loadTokenizer } from '../text/tokenizer';
 import { adopt } from './adopt';
 import type { Adopted } from './adopt';
 import { maxLengthOf, structureOf } from './config';
-import { taskOf } from './config-huggingface';
+import { chooseOutput, checkInputs, decideTask, maxLengthFrom, nameDimensions } from './foreign-graph';
+import { readConfigJson } from './read-config';
 import type { HuggingFaceConfig } from './config-huggingface';
 import { configToHuggingFace } from './config-huggingface-export';
 import { componentsOf, structureFrom, tryAnatomy } from './detect';
-import { meanPooling } from './heads';
 import type { ImportedModel } from './import';
-import { BATCH, SEQUENCE } from './network';
 import { normaliseForeign } from './normalise-foreign';
 
 export interface ImportOnnxOptions {
@@ -44,8 +42,6 @@ export const STAGES_WITHOUT_STRUCTURE =
 /** Stages that build the model anew. */
 const NEEDS_OWN_GRAPH = 'removal of neurons, heads and layers, layer selection and export to Hugging Face';
 
-const INPUTS = ['input_ids', 'attention_mask', 'token_type_ids'];
-
 /** The import so far: what goes into the manifest besides what the file itself says. */
 interface Recognised {
   readonly model: Model;
@@ -68,7 +64,7 @@ interface Recognised {
 export async function importOnnx(path: string, options: ImportOnnxOptions = {}): Promise<ImportedModel> {
   const { file, dir } = await locate(path);
   const foreign = await readModelFile(file);
-  const json = await readConfig(dir);
+  const json = (await readConfigJson(dir)) ?? {};
   checkInputs(foreign.graph);
   nameDimensions(foreign.graph);
   const { task, labels } = decideTask(foreign.graph, options, json);
@@ -171,110 +167,4 @@ async function locate(path: string): Promise<{ file: string; dir: string }> {
   throw invalid('import.no-model', `The folder has ${names.length} ONNX files and none is called model.onnx.`, {
     file: 'model.onnx',
   });
-}
-
-async function readConfig(dir: string): Promise<HuggingFaceConfig> {
-  const path = join(dir, 'config.json');
-  if (!existsSync(path)) return {};
-  try {
-    const json: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as HuggingFaceConfig;
-  } catch (cause) {
-    throw invalid('config.json', `config.json is not JSON: ${(cause as Error).message}`, { file: 'config.json' });
-  }
-  throw invalid('config.json', 'config.json is not a JSON object.', { file: 'config.json' });
-}
-
-function checkInputs({ inputs }: Graph): void {
-  const unknown = inputs.find((input) => !INPUTS.includes(input.name));
-  if (unknown || !inputs.some((input) => input.name === 'input_ids')) {
-    const names = inputs.map((input) => input.name).join(', ');
-    throw unsupported(
-      'import.inputs',
-      `The model has the inputs ${names}; modelpress feeds ${INPUTS.join(', ')} and nothing else, and needs input_ids.`,
-      { input: unknown?.name },
-    );
-  }
-  const fixed = inputs.find(({ shape }) => shape?.length !== 2 || shape.some((dim) => typeof dim === 'number'));
-  if (fixed) {
-    throw unsupported(
-      'import.fixed-shape',
-      `The input ${fixed} must have two open dimensions, batch and sequence: export the model with dynamic axes.`,
-      { input: fixed.name },
-    );
-  }
-  const odd = inputs.find(({ dtype }) => dtype !== 'int64');
-  if (odd) throw unsupported('import.input-type', `The input ${odd} must be int64.`, { input: odd.name });
-}
-
-/** Gives the dimensions of the inputs our names, wherever they occur. */
-function nameDimensions(graph: Graph): void {
-  const names = new Map(
-    graph.inputs.flatMap(({ shape }) => [[shape![0], BATCH] as const, [shape![1], SEQUENCE] as const]),
-  );
-  for (const value of graph.values.values()) value.shape = value.shape?.map((dim) => names.get(dim) ?? dim);
-}
-
-function decideTask(
-  { outputs }: Graph,
-  options: ImportOnnxOptions,
-  json: HuggingFaceConfig,
-): { task: Task; labels: readonly string[] } {
-  const saved = 'architectures' in json ? taskOf(json) : undefined;
-  const width = outputs[0]?.shape?.at(-1);
-  const task = options.task ?? saved?.task ?? taskFromOutput(outputs[0]);
-  if (task !== 'classification' && task !== 'pair-classification') return { task, labels: [] };
-  const unnamed = typeof width === 'number' ? Array.from({ length: width }, (_, i) => `LABEL_${i}`) : [];
-  const labels = options.labels ?? (saved && saved.labels.length > 0 ? saved.labels : unnamed);
-  if (labels.length > 0) return { task, labels };
-  throw invalid('model.labels', 'The model does not say how many classes it has: give its labels.', {
-    field: 'labels',
-  });
-}
-
-function taskFromOutput(output: Value | undefined): Task {
-  const rank = output?.shape?.length;
-  if (rank === 2) return output?.shape?.[1] === 1 ? 'regression' : 'classification';
-  if (rank === 3 && output?.name.includes('hidden')) return 'embedding';
-  throw invalid('model.task', `What the output ${output} means is not clear: say the task.`, { field: 'task' });
-}
-
-/** Keeps one output; hidden states of an embedding model are pooled. Returns its name. */
-function chooseOutput(model: Model, task: Task, labels: readonly string[]): string {
-  const { graph } = model;
-  const output = graph.outputs.find(({ name }) => name === 'logits') ?? graph.outputs[0];
-  if (labels.length > 0 && typeof output.shape?.at(-1) === 'number' && output.shape.at(-1) !== labels.length) {
-    throw invalid(
-      'bundle.labels',
-      `The model has ${output.shape.at(-1)} classes, but ${labels.length} labels are given.`,
-      {
-        field: 'labels',
-      },
-    );
-  }
-  graph.outputs.splice(0, graph.outputs.length, output);
-  if (task !== 'embedding' || output.shape?.length !== 3) return output.name;
-  const build = new GraphBuilder(model);
-  const mask = graph.inputs.find(({ name }) => name === 'attention_mask');
-  if (!mask) throw unsupported('import.no-mask', 'Hidden states cannot be pooled without an attention_mask input.');
-  graph.outputs.splice(0, 1, meanPooling(build, output, mask, false));
-  graph.renameValue(graph.outputs[0], graph.uniqueName('embedding'));
-  return graph.outputs[0].name;
-}
-
-/** Positions of a text, as far as the model says. */
-function maxLengthFrom(
-  graph: Graph,
-  structure: Structure | undefined,
-  json: HuggingFaceConfig,
-  warnings: string[],
-): number {
-  const rows = structure?.positions || json['max_position_embeddings'] || json['n_positions'];
-  if (typeof rows !== 'number') {
-    warnings.push('The longest text is not known from the model; 512 tokens are assumed.');
-    return 512;
-  }
-  // RoBERTa counts positions along the tokens, from its padding id + 1.
-  const pad = graph.nodes.some((node) => node.opType === 'CumSum') ? (json['pad_token_id'] ?? 1) : -1;
-  return rows - (typeof pad === 'number' ? pad : 1) - 1;
 }

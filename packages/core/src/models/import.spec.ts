@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeWithShared, sharedPath } from '../../../../tools/shared-fixtures';
@@ -156,6 +156,31 @@ describeWithShared('importHuggingFace', () => {
       }),
     );
     expect(maxDifference(outputs['embedding'], wanted)).toBeLessThan(1e-5);
+  });
+
+  it('keeps how a sentence encoder pools, and refuses ways that it does not have', async () => {
+    const folder = copyOf('distilbert');
+    const write = (path: string, value: unknown): void => writeFileSync(join(folder, path), JSON.stringify(value));
+    const types = ['Transformer', 'Pooling', 'Normalize'];
+    write(
+      'modules.json',
+      types.map((type) => ({ type: `sentence_transformers.models.${type}` })),
+    );
+    mkdirSync(join(folder, '1_Pooling'));
+    write('1_Pooling/config.json', { pooling_mode_mean_tokens: true });
+    const { bundle } = await importHuggingFace(folder, { task: 'embedding' });
+    const [batch] = batchesOf('distilbert');
+    const { embedding } = await runModel(bundle.model, batch);
+    expect(embedding.slice(0, HIDDEN).reduce((sum, x) => sum + x * x, 0)).toBeCloseTo(1, 5);
+    await writeBundle(join(dir, 'bundle'), bundle);
+    await exportHuggingFace(join(dir, 'bundle'), join(dir, 'out'));
+    const again = await importHuggingFace(join(dir, 'out'));
+    expect((await runModel(again.bundle.model, batch)).embedding).toEqual(embedding);
+
+    write('1_Pooling/config.json', { pooling_mode_cls_token: true });
+    await expect(importHuggingFace(folder, { task: 'embedding' })).rejects.toMatchObject({ code: 'config.pooling' });
+    write('modules.json', [{ type: 'sentence_transformers.models.Dense' }]);
+    await expect(importHuggingFace(folder, { task: 'embedding' })).rejects.toMatchObject({ code: 'config.pooling' });
   });
 
   it('reads a checkpoint in shards', async () => {

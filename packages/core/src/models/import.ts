@@ -1,6 +1,5 @@
 /** @file Hugging Face folders (config.json, safetensors, tokenizer files) into bundles. */
-import { existsSync, readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { readTokenizerFiles } from '../bundle/bundle';
 import type { Bundle } from '../bundle/bundle';
 import { weightFacts } from '../bundle/describe';
@@ -12,9 +11,10 @@ import { openCheckpoint } from './checkpoint';
 import { headFor, maxLengthOf } from './config';
 import type { TransformerConfig } from './config';
 import { configFromHuggingFace, requireTiedDecoder, taskOf } from './config-huggingface';
-import type { HuggingFaceConfig } from './config-huggingface';
 import { matchWeights } from './huggingface-weights';
 import type { BuiltModel } from './network';
+import { readConfigJson } from './read-config';
+import { readEmbeddingStyle } from './sentence-transformers';
 import { buildTransformer } from './transformer';
 
 export interface ImportHuggingFaceOptions {
@@ -42,14 +42,16 @@ export interface ImportedModel {
  */
 export async function importHuggingFace(dir: string, options: ImportHuggingFaceOptions = {}): Promise<ImportedModel> {
   const { seed = 0, name = basename(resolve(dir)) } = options;
-  const json = readConfig(dir);
+  const json = await readConfigJson(dir);
+  if (!json) throw invalid('config.missing', 'The folder has no config.json.', { file: 'config.json' });
   const config = configFromHuggingFace(json);
   const saved = taskOf(json);
   const task = options.task ?? saved.task;
   const classes = task === 'classification' || task === 'pair-classification';
   const labels = classes ? labelsFor(options.labels, saved.labels) : [];
   if (task === 'masked-lm' || task === 'causal-lm') requireTiedDecoder(json);
-  const head = headFor(task, labels.length, normalizes(dir));
+  const { normalize } = task === 'embedding' ? await readEmbeddingStyle(dir) : { normalize: false };
+  const head = headFor(task, labels.length, normalize);
 
   const tokenizerFiles = await readTokenizerFiles(dir);
   const tokenizer = tokenizerFiles.size > 0 ? await loadTokenizer(dir) : undefined;
@@ -101,32 +103,6 @@ function labelsFor(asked: readonly string[] | undefined, saved: readonly string[
   throw invalid('model.labels', 'The checkpoint has no classifier: say which labels the model shall tell apart.', {
     field: 'labels',
   });
-}
-
-function readConfig(dir: string): HuggingFaceConfig {
-  const path = join(dir, 'config.json');
-  if (!existsSync(path)) throw invalid('config.missing', 'The folder has no config.json.', { file: 'config.json' });
-  const json = parseFile(path, 'config.json');
-  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as HuggingFaceConfig;
-  throw invalid('config.json', 'config.json is not a JSON object.', { file: 'config.json' });
-}
-
-function parseFile(path: string, file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw invalid('config.json', `${file} is not JSON: ${(cause as Error).message}`, { file });
-  }
-}
-
-/** Whether a sentence-transformers folder ends in a Normalize module. */
-function normalizes(dir: string): boolean {
-  const path = join(dir, 'modules.json');
-  if (!existsSync(path)) return false;
-  const modules = parseFile(path, 'modules.json');
-  return (
-    Array.isArray(modules) && modules.some((m: { type?: unknown } | null) => String(m?.type).endsWith('.Normalize'))
-  );
 }
 
 function tokenizerWarnings(
