@@ -39,7 +39,7 @@ describe('migrations', () => {
 
 describe('whole numbers beyond 32 bits', () => {
   it('come back as numbers', async () => {
-    const [row] = (await database.query('SELECT 9007199254740991::bigint AS value')) as { value: string }[];
+    const [row] = await database.query<{ value: string }[]>('SELECT 9007199254740991::bigint AS value');
     expect(bigintToNumber(row?.value ?? null)).toBe(Number.MAX_SAFE_INTEGER);
     expect(bigintToNumber(null)).toBeNull();
   });

@@ -12,7 +12,7 @@ export async function insertRows<T extends ObjectLiteral>(
 ): Promise<void> {
   for (let start = 0; start < rows.length; start += ROWS_PER_STATEMENT) {
     const part = rows.slice(start, start + ROWS_PER_STATEMENT);
-    await manager.insert(entity, part as Parameters<typeof manager.insert<T>>[1]);
+    await manager.insert(entity, part);
   }
 }
 
@@ -34,6 +34,6 @@ export async function updateRows<T extends ObjectLiteral>(
   where: FindOptionsWhere<T>,
   changes: Partial<NoInfer<T>>,
 ): Promise<number> {
-  const { affected } = await manager.update(entity, where, changes as Parameters<typeof manager.update<T>>[2]);
+  const { affected } = await manager.update(entity, where, changes);
   return affected ?? 0;
 }

@@ -7,7 +7,7 @@ import { ModelpressError } from '@modelpress/core';
 import type { StoredObject } from './object-store';
 
 /** Passes bytes on and counts them; `result()` is right once the stream has ended. */
-export function digester(): { readonly stream: Transform; result(): StoredObject } {
+export function digester(): { readonly stream: Transform; readonly result: () => StoredObject } {
   const hash = createHash('sha256');
   let bytes = 0;
   const stream = new Transform({

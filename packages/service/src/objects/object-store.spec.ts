@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import S3rver from 's3rver';
-import { freePort } from '../embedded/port';
+import { startTestS3, type TestS3 } from '../testing';
 import { digestFile } from './digest';
 import { FolderStore } from './folder-store';
 import type { ObjectStore } from './object-store';
@@ -37,28 +36,20 @@ async function openFolder(): Promise<Setup> {
   };
 }
 
-let server: S3rver | undefined;
-afterAll(() => server?.close());
+let server: TestS3 | undefined;
+afterAll(() => server?.stop());
 
 async function openS3(): Promise<Setup> {
-  const port = await freePort();
-  server = new S3rver({
-    port,
-    address: '127.0.0.1',
-    silent: true,
-    directory: join(folder, 's3'),
-    configureBuckets: [{ name: 'bucket', configs: [] }],
-  });
-  await server.run();
-  const credentials = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' };
-  const endpoint = `http://127.0.0.1:${port}`;
+  const directory = join(folder, 's3');
+  server = await startTestS3(directory);
+  const { endpoint, bucket, ...credentials } = server;
   return {
-    store: new S3Store({ bucket: 'bucket', endpoint, region: 'us-east-1', credentials, pathStyle: true }),
+    store: new S3Store({ bucket, endpoint, region: 'us-east-1', credentials, pathStyle: true }),
     presigns: true,
     damage: async (name) => {
-      const files = await readdir(join(folder, 's3', 'bucket', 'objects'));
-      const file = files.find((entry) => entry.startsWith(name) && entry.includes('object'));
-      await writeFile(join(folder, 's3', 'bucket', 'objects', file ?? ''), 'not what it was');
+      const objects = join(directory, bucket, 'objects');
+      const file = (await readdir(objects)).find((entry) => entry.startsWith(name) && entry.includes('object'));
+      await writeFile(join(objects, file ?? ''), 'not what it was');
     },
   };
 }

@@ -35,7 +35,8 @@ export class S3Store implements ObjectStore {
       region: config.region,
       forcePathStyle: config.pathStyle,
       ...(config.endpoint === undefined ? {} : { endpoint: config.endpoint }),
-      ...(config.credentials === undefined ? {} : { credentials: config.credentials }),
+      // A copy: the SDK notes on the object where it came from, and the configuration is frozen.
+      ...(config.credentials === undefined ? {} : { credentials: { ...config.credentials } }),
       // Objects are checked by our own SHA-256; the SDK's CRC trailers are unknown to many S3 servers.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',

@@ -28,11 +28,11 @@ const NOW = { priority: 5, delayMs: 0 };
 const message = (dispatch = 1): WorkMessage => ({ runId: randomUUID(), dispatch });
 
 suite('PostgreSQL', postgres);
-if (hasRedis()) suite('Redis', redis);
-else describe.skip('work queue: Redis (needs redis-server)', () => it('is not installed', () => undefined));
+suite('Redis', redis, hasRedis() ? describe : describe.skip);
 
-function suite(name: string, start: () => Promise<Server>): void {
-  describe(`work queue: ${name}`, () => {
+/** Without its server a suite is shown as skipped. */
+function suite(name: string, start: () => Promise<Server>, declare: jest.Describe = describe): void {
+  declare(`work queue: ${name}`, () => {
     let server: Server;
     let queue: WorkQueue;
     const consumers: Consumer[] = [];

@@ -165,16 +165,11 @@ function crashed({ code, signal, error }: Ending, lastLines: readonly string[]):
   });
 }
 
-function describeSignal(signal: NodeJS.Signals): string {
-  switch (signal) {
-    case 'SIGKILL':
-      return 'it was killed (SIGKILL), which is also what the system does when memory runs out';
-    case 'SIGABRT':
-      return 'it aborted (SIGABRT), which is how Node ends when its heap is full';
-    case 'SIGSEGV':
-    case 'SIGBUS':
-      return `native code crashed (${signal})`;
-    default:
-      return `it was ended by ${signal}`;
-  }
-}
+const SIGNAL_MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
+  SIGKILL: 'it was killed (SIGKILL), which is also what the system does when memory runs out',
+  SIGABRT: 'it aborted (SIGABRT), which is how Node ends when its heap is full',
+  SIGSEGV: 'native code crashed (SIGSEGV)',
+  SIGBUS: 'native code crashed (SIGBUS)',
+};
+
+const describeSignal = (signal: NodeJS.Signals): string => SIGNAL_MEANINGS[signal] ?? `it was ended by ${signal}`;

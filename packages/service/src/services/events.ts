@@ -1,4 +1,5 @@
 import { MoreThan, type DataSource } from 'typeorm';
+import { omit } from '../collections';
 import type { Events, EventView } from '../contract';
 import { EventEntity } from '../database/entities';
 import type { Signals } from '../database/signals';
@@ -26,9 +27,9 @@ export class EventService implements Events {
           order: { id: 'ASC' },
           take: BATCH,
         });
-        for (const { projectId: _, ...event } of rows) {
+        for (const event of rows) {
           if (signal.aborted) return;
-          yield event;
+          yield omit(event, 'projectId');
         }
         last = rows.at(-1)?.id ?? last;
         if (rows.length < BATCH) await watch.wait(POLL_MS, signal);

@@ -223,10 +223,11 @@ describe('cancelling', () => {
       async () => (await stack.service.jobs.get(stack.projectId, job.id)).state === 'running',
     );
     await stack.service.jobs.cancel(stack.projectId, job.id);
-    await eventually('the child has ended', async () => {
-      const { stages } = await stack.service.jobs.get(stack.projectId, job.id);
-      return stages[0]?.state === 'cancelled';
+    const ended = await eventually('the child has ended', async () => {
+      const now = await stack.service.jobs.get(stack.projectId, job.id);
+      return now.stages[0]?.state === 'cancelled' && now;
     });
+    expect(ended.state).toBe('cancelled');
   });
 
   it('leaves alone what another job wants', async () => {

@@ -20,6 +20,10 @@ const submit = (priority = 5, steps = 10, project = stack.projectId): Promise<Jo
     priority,
   });
 
+const fail = (): never => {
+  throw new Error('there is no job');
+};
+
 const waitingOf = async (job: JobDetail, project = stack.projectId) =>
   (await stack.service.runs.get(project, job.stages[0]?.runId ?? '')).waiting;
 
@@ -58,7 +62,7 @@ describe('a project with a limit', () => {
     const [worker] = await stack.startWorkers(['prune']);
     const jobs: JobDetail[] = [];
     for (let count = 0; count < 6; count++) jobs.push(await submit(5, 10, limited));
-    expect((await waitingOf(jobs[5] as JobDetail, limited))?.reason).toBe('project-limit');
+    expect((await waitingOf(jobs.at(-1) ?? fail(), limited))?.reason).toBe('project-limit');
     const free = await submit();
     let most = 0;
     await eventually('all have ended', async () => {
@@ -95,10 +99,10 @@ describe('ten thousand queued jobs', () => {
       cursor = page.next ?? undefined;
     } while (cursor !== undefined);
     expect(seen.size).toBe(10_000);
-    const plan = (await database.query(
+    const plan = await database.query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }[]>(
       `EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM job WHERE project_id = $1 AND state = 'queued' AND id < $2 ORDER BY id DESC LIMIT 51`,
       [id, '00000100-0000-7000-8000-000000000000'],
-    )) as { 'QUERY PLAN': [{ Plan: PlanNode }] }[];
+    );
     const nodes = flatten(plan[0]?.['QUERY PLAN'][0].Plan);
     expect(nodes.map((node) => node['Node Type'])).not.toContain('Sort');
     expect(nodes.map((node) => node['Node Type'])).not.toContain('Seq Scan');

@@ -1,5 +1,6 @@
 import { invalid, type LogLevel } from '@modelpress/core';
 import { In, MoreThan, type DataSource } from 'typeorm';
+import { omit } from '../collections';
 import type { Logs, LogView } from '../contract';
 import { LogLineEntity } from '../database/entities';
 import type { Signals } from '../database/signals';
@@ -34,7 +35,7 @@ export class LogService implements Logs {
       order: { id: 'ASC' },
       take: limit,
     });
-    return rows.map(({ runId: _, ...line }) => line);
+    return rows.map((line) => omit(line, 'runId'));
   }
 
   async *follow(projectId: string, runId: string, after: number, signal: AbortSignal): AsyncIterable<LogView> {

@@ -1,5 +1,6 @@
 import { QUEUES, type QueueName } from '@modelpress/core';
 import type { DataSource } from 'typeorm';
+import { omit } from '../collections';
 import type { QueueOverview, QueueStatus } from '../contract';
 import { WorkerEntity } from '../database/entities';
 
@@ -22,8 +23,8 @@ export class QueueStatusService implements QueueStatus {
         const { waiting = 0, running = 0 } = counts.find((count) => count.queue === queue) ?? {};
         return { queue, waiting, running, workers: workers.filter((worker) => worker.queue === queue).length };
       }),
-      workers: workers.map(({ pid: _, ...worker }) => ({
-        ...worker,
+      workers: workers.map((worker) => ({
+        ...omit(worker, 'pid'),
         runs: held.find((count) => count.worker === worker.id)?.runs ?? 0,
       })),
     };

@@ -8,7 +8,7 @@ import {
   WorkerEntity,
   type StageRun,
 } from '../database/entities';
-import { groupBy } from '../collections';
+import { groupBy, omit } from '../collections';
 import { notFound } from '../errors';
 import { isId } from '../ids';
 import type { State } from '../state/states';
@@ -27,7 +27,7 @@ export class RunService implements Runs {
     const stages = await manager.findBy(JobStageEntity, { runId });
     return {
       ...viewOf(run, await this.waitingOf(run)),
-      attempts: attempts.map(({ runId: _, ...attempt }) => attempt),
+      attempts: attempts.map((attempt) => omit(attempt, 'runId')),
       measurements: measurements.map(({ document }) => document),
       jobs: [...new Set(stages.map(({ jobId }) => jobId))],
     };

@@ -4,7 +4,7 @@ import { EventEntity, JobEntity, StageRunEntity } from '../database/entities';
 import { ProjectTransactions } from '../database/project-transaction';
 import { openTestStack, type TestStack } from '../testing';
 import { changeJob, changeRun } from './machine';
-import { ACTIONS, RUN_TRANSITIONS, JOB_TRANSITIONS, STATES } from './states';
+import { ACTIONS, JOB_TRANSITIONS, RUN_TRANSITIONS, STATES, type Action, type State } from './states';
 
 let stack: TestStack;
 let transactions: ProjectTransactions;
@@ -26,38 +26,54 @@ afterAll(async () => {
 
 const eventCount = (): Promise<number> => transactions.database.manager.countBy(EventEntity, { jobId });
 
-describe.each(STATES)('a %s stage run', (state) => {
-  it.each(ACTIONS)('obeys the table for %s, and every change leaves an event', async (action) => {
-    const { manager } = transactions.database;
-    await manager.update(JobEntity, { id: jobId }, { state: 'running' });
-    await manager.update(StageRunEntity, { id: runId }, { state, waitingFor: null });
-    const before = await eventCount();
-    const next = RUN_TRANSITIONS[state][action];
-    const change = transactions.run(stack.projectId, async (tx) =>
-      changeRun(tx, await tx.manager.findOneByOrFail(StageRunEntity, { id: runId }), action),
-    );
-    if (next === undefined) await expect(change).rejects.toMatchObject({ kind: 'conflict', code: `run.${action}` });
-    else expect(await change).toMatchObject({ state: next });
-    const run = await manager.findOneByOrFail(StageRunEntity, { id: runId });
-    expect(run.state).toBe(next ?? state);
-    expect(await eventCount()).toBe(before + (next === undefined ? 0 : 1));
-  });
-});
+const CASES = STATES.flatMap((state) => ACTIONS.map((action) => ({ state, action })));
 
-describe.each(STATES)('a %s job', (state) => {
-  it.each(ACTIONS)('obeys the table for %s, and every change leaves an event', async (action) => {
+describe.each([
+  ['stage run', RUN_TRANSITIONS],
+  ['job', JOB_TRANSITIONS],
+] as const)('a change of a %s', (what, table) => {
+  const entity = what === 'job' ? JobEntity : StageRunEntity;
+  const id = (): string => (what === 'job' ? jobId : runId);
+
+  const stateNow = async (): Promise<State> =>
+    (await transactions.database.manager.findOneByOrFail<{ id: string; state: State }>(entity, { id: id() })).state;
+
+  async function prepare(state: State): Promise<void> {
     const { manager } = transactions.database;
-    await manager.update(JobEntity, { id: jobId }, { state });
-    const before = await eventCount();
-    const next = JOB_TRANSITIONS[state][action];
-    const change = transactions.run(stack.projectId, async (tx) =>
-      changeJob(tx, await tx.manager.findOneByOrFail(JobEntity, { id: jobId }), action),
+    // Events of a run go to its live jobs.
+    await manager.update(JobEntity, { id: jobId }, { state: 'running' });
+    await manager.update(entity, { id: id() }, { state });
+  }
+
+  const change = (action: Action): Promise<{ state: State }> =>
+    transactions.run(stack.projectId, async (tx): Promise<{ state: State }> =>
+      what === 'job'
+        ? changeJob(tx, await tx.manager.findOneByOrFail(JobEntity, { id: jobId }), action)
+        : changeRun(tx, await tx.manager.findOneByOrFail(StageRunEntity, { id: runId }), action),
     );
-    if (next === undefined) await expect(change).rejects.toMatchObject({ kind: 'conflict', code: `job.${action}` });
-    else expect(await change).toMatchObject({ state: next });
-    expect((await manager.findOneByOrFail(JobEntity, { id: jobId })).state).toBe(next ?? state);
-    expect(await eventCount()).toBe(before + (next === undefined ? 0 : 1));
-  });
+
+  it.each(CASES.filter(({ state, action }) => table[state][action] !== undefined))(
+    'follows the table: $action when $state, with an event',
+    async ({ state, action }) => {
+      await prepare(state);
+      const before = await eventCount();
+      expect((await change(action)).state).toBe(table[state][action]);
+      expect(await stateNow()).toBe(table[state][action]);
+      expect(await eventCount()).toBe(before + 1);
+    },
+  );
+
+  it.each(CASES.filter(({ state, action }) => table[state][action] === undefined))(
+    'is refused outside the table: $action when $state',
+    async ({ state, action }) => {
+      await prepare(state);
+      const before = await eventCount();
+      const code = what === 'job' ? `job.${action}` : `run.${action}`;
+      await expect(change(action)).rejects.toMatchObject({ kind: 'conflict', code });
+      expect(await stateNow()).toBe(state);
+      expect(await eventCount()).toBe(before);
+    },
+  );
 });
 
 describe('a change that is rolled back', () => {

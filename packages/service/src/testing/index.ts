@@ -3,3 +3,4 @@ export * from './eventually';
 export * from './postgres';
 export * from './redis';
 export * from './stack';
+export * from './s3';
