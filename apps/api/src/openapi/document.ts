@@ -2,6 +2,8 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import { z } from 'zod';
+import { datasetOptions, modelOptions } from '../uploads/options';
+import { eventView } from '../views/results';
 
 const DESCRIPTION = `Compress text transformers: send a model, a data set and a recipe; get back a smaller, faster ONNX
 model with a report of what was measured.
@@ -77,5 +79,14 @@ export function openApiDocument(app: INestApplication): OpenAPIObject {
     });
   // Whether an input needs a name of its own is known once all answers have been seen.
   create();
-  return create();
+  const document = create();
+  const schemas = { ...document.components?.schemas };
+  // Sent as a stream or as a form, so no route's JSON refers to them.
+  for (const [schema, io] of [
+    [eventView, 'output'],
+    [modelOptions, 'input'],
+    [datasetOptions, 'input'],
+  ] as const)
+    Object.assign(schemas, components.convert(schema, io)?.components);
+  return { ...document, components: { ...document.components, schemas } };
 }

@@ -7,7 +7,7 @@ import { id, time, viewOf } from './view';
 const stored = { artifactId: id, digest: z.string(), bytes: z.int(), createdAt: time };
 
 export const fileView = viewOf<FileView>()(
-  z.object({ path: z.string(), sha256: z.string(), bytes: z.int() }).meta({ id: 'File' }),
+  z.object({ path: z.string(), sha256: z.string(), bytes: z.int() }).meta({ id: 'StoredFile' }),
 );
 
 export const modelView = viewOf<ModelView>()(
