@@ -9,6 +9,7 @@ import { promoteToInputs, specialise } from '../passes';
 import type { CompileOptions, Executable, HostTensor, Runtime } from '../runtime/runtime';
 import { DropoutMasks } from './dropout-masks';
 import type { DropoutSite } from './dropout-masks';
+import { recomputeActivations } from './recompute';
 import type { ParameterSlabs, ParameterSlot } from './slabs';
 
 /** Named tensors of static shape that feed the model and its loss. */
@@ -19,6 +20,8 @@ export interface ProgramOptions {
   readonly loss: (build: GraphBuilder, outputs: ReadonlyMap<string, Value>) => Value;
   /** Adds dropout to a model of static shapes and says which masks it reads; default: none. */
   readonly dropout?: (model: Model) => readonly DropoutSite[];
+  /** Compute activations again in the backward pass instead of keeping them: slower, but far less memory. */
+  readonly recompute?: boolean;
   /** Values to hand to `afterBackward` together with their gradients. */
   readonly activations?: readonly string[];
   /** Gate vectors of ones, whose gradients are handed to `afterBackward`. */
@@ -91,6 +94,7 @@ export class TrainingProgram {
       activations: options.activations ?? [],
       gates: options.gates ?? [],
     });
+    if (options.recompute) recomputeActivations(graph.model, graph.loss);
     const executable = await options.runtime.compile(graph.model, options.compile);
     return new TrainingProgram(executable, graph, new DropoutMasks(sites, options.seed), slabs, frozen);
   }
