@@ -6,6 +6,7 @@ export * from './graph/cost';
 export * from './onnx';
 export * from './passes';
 export * from './issues';
+export * from './bench';
 export * from './quantize';
 export * from './recipe';
 export * from './bundle';

@@ -1,0 +1,24 @@
+import { CommanderError } from 'commander';
+import { readEnvironment } from './environment';
+import { EXIT } from './exit-codes';
+import { failureOf } from './failure';
+import { tell } from './output';
+import { createProgram } from './program';
+
+async function main(): Promise<void> {
+  process.exitCode = EXIT.done;
+  const program = createProgram(readEnvironment(), (code) => (process.exitCode = code));
+  try {
+    await program.parseAsync();
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      process.exitCode = thrown.exitCode;
+      return;
+    }
+    const { lines, code } = failureOf(thrown);
+    for (const line of lines) tell(line);
+    process.exitCode = code;
+  }
+}
+
+void main();

@@ -1,0 +1,10 @@
+/** @file Measuring speed, memory and size on this machine. */
+export { benchmark, describeCell } from './benchmark';
+export type { BenchmarkOptions, Cell, Latency, TextRow } from './benchmark';
+export { int8Warning, readEnvironment } from './environment';
+export { measureMemory } from './memory';
+export type { MemoryFigures, MemoryRequest } from './memory';
+export { measureSize } from './size';
+export type { SizeFigures } from './size';
+export { Subject } from './subject';
+export { takeTurns } from './take-turns';
