@@ -3,7 +3,7 @@ import type { Value } from '../graph';
 import type { Head, TransformerConfig } from './config';
 import { firstPositions, postNormEncoder } from './encoder';
 import type { EncoderLayerNames } from './encoder';
-import { firstToken, meanPooling, tiedDecoder } from './heads';
+import { firstToken, meanPooling, selectedStates, tiedDecoder } from './heads';
 import { Network } from './network';
 import type { BuiltModel } from './network';
 import { structureOf } from './config';
@@ -71,7 +71,8 @@ function bertHead(
       return net.linear(net.activation(pooled, 'tanh'), 'classifier', width, labels, { component: 'classifier' });
     }
     case 'masked-lm': {
-      const dense = net.linear(hidden, 'cls.predictions.transform.dense', width, width);
+      const states = head.selected ? selectedStates(net, hidden) : hidden;
+      const dense = net.linear(states, 'cls.predictions.transform.dense', width, width);
       const active = net.activation(dense, activation);
       const normed = net.layerNorm(active, 'cls.predictions.transform.LayerNorm', width, layerNormEpsilon);
       return tiedDecoder(net, normed, tokens, 'cls.predictions.bias');

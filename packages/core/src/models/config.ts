@@ -35,7 +35,12 @@ export interface TransformerConfig {
 export type Head =
   | { readonly task: 'classification' | 'pair-classification'; readonly labels: number }
   | { readonly task: 'regression' }
-  | { readonly task: 'masked-lm' | 'causal-lm' }
+  | { readonly task: 'causal-lm' }
+  /**
+   * With `selected` only the positions in an extra input `selected_positions` are decoded: pretraining predicts 15 % of
+   * them, and the decoder is most of a small model's work. Parameters are the same.
+   */
+  | { readonly task: 'masked-lm'; readonly selected?: boolean }
   /** Mean over the tokens, as sentence encoders do; optionally scaled to length 1. */
   | { readonly task: 'embedding'; readonly normalize: boolean };
 
@@ -47,6 +52,7 @@ export function headFor(task: Task, labels: number, normalize = false): Head {
     case 'regression':
       return { task };
     case 'masked-lm':
+      return { task };
     case 'causal-lm':
       return { task };
     case 'classification':

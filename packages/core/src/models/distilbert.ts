@@ -5,7 +5,7 @@ import { structureOf } from './config';
 import type { Head, TransformerConfig } from './config';
 import { firstPositions, postNormEncoder } from './encoder';
 import type { EncoderLayerNames } from './encoder';
-import { firstToken, meanPooling, tiedDecoder } from './heads';
+import { firstToken, meanPooling, selectedStates, tiedDecoder } from './heads';
 import { Network } from './network';
 import type { BuiltModel } from './network';
 import type { WeightSource } from './weights';
@@ -59,7 +59,8 @@ function distilbertHead(
       return net.linear(net.activation(dense, 'relu'), 'classifier', width, labels, { component: 'classifier' });
     }
     case 'masked-lm': {
-      const active = net.activation(net.linear(hidden, 'vocab_transform', width, width), activation);
+      const states = head.selected ? selectedStates(net, hidden) : hidden;
+      const active = net.activation(net.linear(states, 'vocab_transform', width, width), activation);
       const normed = net.layerNorm(active, 'vocab_layer_norm', width, layerNormEpsilon);
       return tiedDecoder(net, normed, tokens, 'vocab_projector.bias');
     }

@@ -31,9 +31,20 @@ function unitLength(build: GraphBuilder, x: Value): Value {
 }
 
 /**
+ * Hidden states at the positions in the input `selected_positions` (int64 [selected], counted over the whole batch, row
+ * by row), [selected, hidden].
+ */
+export function selectedStates(net: Network, hidden: Value): Value {
+  const { build } = net;
+  const width = hidden.shape!.at(-1) as number;
+  const rows = build.op('Reshape', [hidden, build.int64s([-1, width])], {}, 'rows');
+  return build.op('Gather', [rows, build.input('selected_positions', 'int64', ['selected'])], {}, 'selected');
+}
+
+/**
  * Vocabulary logits with the token table as decoder: x E^T (+ bias).
- * @param x [batch, sequence, hidden]
- * @returns [batch, sequence, vocabulary]
+ * @param x [..., hidden]
+ * @returns [..., vocabulary]
  */
 export function tiedDecoder(net: Network, x: Value, table: Value, bias?: string): Value {
   const { build } = net;

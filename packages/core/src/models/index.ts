@@ -26,5 +26,5 @@ export { buildTextCnn } from './textcnn';
 export type { TextCnnConfig } from './textcnn';
 export { buildTransformer } from './transformer';
 export { unrollLstm } from './unroll-lstm';
-export { freshWeights } from './weights';
+export { freshWeights, weightsOf } from './weights';
 export type { WeightRole, WeightSource } from './weights';

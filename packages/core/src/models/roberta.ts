@@ -5,7 +5,7 @@ import { bertLayerNames } from './bert';
 import { structureOf } from './config';
 import type { Head, TransformerConfig } from './config';
 import { postNormEncoder } from './encoder';
-import { firstToken, meanPooling, tiedDecoder } from './heads';
+import { firstToken, meanPooling, selectedStates, tiedDecoder } from './heads';
 import { Network } from './network';
 import type { BuiltModel } from './network';
 import type { WeightSource } from './weights';
@@ -74,7 +74,8 @@ function robertaHead(
       });
     }
     case 'masked-lm': {
-      const active = net.activation(net.linear(hidden, 'lm_head.dense', width, width), 'gelu');
+      const states = head.selected ? selectedStates(net, hidden) : hidden;
+      const active = net.activation(net.linear(states, 'lm_head.dense', width, width), 'gelu');
       return tiedDecoder(
         net,
         net.layerNorm(active, 'lm_head.layer_norm', width, layerNormEpsilon),

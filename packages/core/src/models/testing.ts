@@ -11,7 +11,7 @@ export async function runModel(
   model: Model,
   batch: TokenBatch,
   also: readonly string[] = [],
-  floats: Readonly<Record<string, Tensor>> = {},
+  others: Readonly<Record<string, Tensor>> = {},
 ): Promise<Record<string, Float32Array>> {
   for (const name of also) {
     if (!model.graph.outputs.some((output) => output.name === name)) model.graph.addOutput(model.graph.value(name));
@@ -19,7 +19,7 @@ export async function runModel(
   const session = await ortRuntime.compile(model, { threads: 1 });
   const feeds = model.graph.inputs.map(({ name }) => {
     const rows = batch[name];
-    if (name in floats) return [name, floats[name]] as const;
+    if (name in others) return [name, others[name]] as const;
     return [name, Tensor.int64([rows.length, rows[0].length], rows.flat())] as const;
   });
   const outputs = await session.run(Object.fromEntries(feeds));

@@ -1,6 +1,7 @@
 /** @file Where a builder's parameters come from. */
-import { Tensor } from '../graph';
-import { sizeOf } from '../graph';
+import { invalid } from '../errors';
+import { sizeOf, Tensor } from '../graph';
+import type { Model } from '../graph';
 import { Random, streamKey } from '../train/random';
 
 /** What a parameter is, which decides how a fresh one starts. */
@@ -31,4 +32,13 @@ export function freshWeights(seed: number, range: number): WeightSource {
 function streamOf(seed: number, name: string): readonly [number, number, number, number] {
   const words = [seed, ...new TextEncoder().encode(name)];
   return [...streamKey(...words, 1), ...streamKey(...words, 2)];
+}
+
+/** The weights of a model, for building it in another form. */
+export function weightsOf({ graph }: Model): WeightSource {
+  return (name) => {
+    const { constant } = graph.value(name);
+    if (constant) return constant;
+    throw invalid('model.no-weight', `"${name}" is not a weight of the model.`, { tensor: name });
+  };
 }
