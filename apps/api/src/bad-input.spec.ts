@@ -1,11 +1,13 @@
 /** @file Bad input over HTTP: each a 4xx that names the field and the reason; nothing stored, nothing queued. */
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { STAGES } from '@modelpress/core';
+import { readModelFile, STAGES, writeModelFile } from '@modelpress/core';
 import { openService } from '@modelpress/service';
 import { describeWithShared, sharedPath } from '../../../tools/shared-fixtures';
+import { createApi } from './app';
 import { form, openApiStack, type ApiStack } from './testing/api-stack';
 
 const MAX_BYTES = 3_000_000;
@@ -358,5 +360,89 @@ describe('recipes and jobs', () => {
     expect((await api.call('POST', '/v1/recipes', { json: body, headers })).status).toBe(201);
     const other = await refused(() => api.call('POST', '/v1/recipes', { json: { ...body, name: 'other' }, headers }));
     expect(other.status).toBe(409);
+  });
+});
+
+describeWithShared('real models', () => {
+  const fixture = (...path: string[]): Promise<Buffer> => readFile(sharedPath('fixtures', ...path));
+
+  it('refuses external data that points outside the upload', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'modelpress-external-'));
+    const source = await readModelFile(sharedPath('fixtures', 'onnx', 'bert-legacy-op17', 'model.onnx'));
+    await writeModelFile(source, join(folder, 'model.onnx'), { externalDataAbove: 1024 });
+    const bytes = await readFile(join(folder, 'model.onnx'));
+    const [data = ''] = (await readdir(folder)).filter((name) => name !== 'model.onnx');
+    const weights = await readFile(join(folder, data));
+    await rm(folder, { recursive: true });
+    const tokenizer: Files = [['files', 'tokenizer.json', await fixture('hf', 'bert', 'tokenizer.json')]];
+    const whole: Files = [['files', 'model.onnx', bytes], ['files', data, weights], ...tokenizer];
+    expect((await model(whole, { name: 'good' })()).status).toBe(201);
+    for (const outside of ['../../../../../../etc/passwd', '/etc/passwd', 'C:\\windows\\win.ini'].map((path) =>
+      path.padEnd(data.length, '_').slice(0, data.length),
+    )) {
+      const forged = Buffer.from(bytes.toString('latin1').replaceAll(data, outside), 'latin1');
+      const refusal = await refused(model([['files', 'model.onnx', forged], ['files', data, weights], ...tokenizer]));
+      expect(refusal.code).toMatch(/^onnx\.external-data/);
+    }
+    const without = await refused(model([['files', 'model.onnx', bytes], ...tokenizer]));
+    expect(without).toMatchObject({ code: expect.stringMatching(/^onnx\./), detail: expect.stringContaining(data) });
+  });
+
+  it('refuses a truncated checkpoint and a tokenizer of another model', async () => {
+    const weights = await fixture('hf', 'bert', 'model.safetensors');
+    const config = await fixture('hf', 'bert', 'config.json');
+    const torn = await refused(
+      model([
+        ['files', 'config.json', config],
+        ['files', 'model.safetensors', weights.subarray(0, weights.length - 1000)],
+      ]),
+    );
+    expect(torn).toMatchObject({
+      code: expect.stringMatching(/^safetensors\./),
+      details: { file: 'model.safetensors' },
+    });
+    const words = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`word${i}`, i + 5]));
+    const vocab = { '[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, '[MASK]': 4, ...words };
+    const tokenizer = JSON.parse((await fixture('hf', 'bert', 'tokenizer.json')).toString()) as {
+      model: { vocab: object };
+    };
+    tokenizer.model.vocab = vocab;
+    const files: Files = [
+      ['files', 'config.json', config],
+      ['files', 'model.safetensors', weights],
+      ['files', 'tokenizer.json', JSON.stringify(tokenizer)],
+    ];
+    expect((await refused(model(files))).code).toBe('bundle.vocabulary');
+  });
+
+  it('refuses a job whose data has a label that the model lacks', async () => {
+    const service = await openService(api.stack.config, STAGES);
+    const real = await createApi(service, { logLevel: 'silent' });
+    const headers = { authorization: `Bearer ${api.keys.admin}` };
+    try {
+      const names = ['config.json', 'model.safetensors', 'tokenizer.json'];
+      const files: Files = await Promise.all(
+        names.map(async (name) => ['files', name, await fixture('hf', 'bert', name)] as const),
+      );
+      const { id: modelId } = (await (await model(files)()).json()) as { id: string };
+      const { id: data } = (await (await dataset(rows(20))()).json()) as { id: string };
+      const payload = {
+        recipe: { name: 'bad', stages: [{ type: 'evaluate', config: { split: 'train' } }] },
+        modelId,
+        datasets: { data },
+      };
+      for (const url of ['/v1/jobs', '/v1/jobs/dry-run']) {
+        const response = await real.inject({ method: 'POST', url, headers, payload });
+        expect(response.json()).toMatchObject({
+          status: 400,
+          code: 'job.invalid',
+          errors: [{ code: 'unknown-label', message: expect.stringContaining('a, b') }],
+        });
+      }
+      expect((await service.jobs.list(api.stack.projectId)).items).toEqual([]);
+    } finally {
+      await real.close();
+      await service.close();
+    }
   });
 });
