@@ -61,7 +61,7 @@ const dataset = (content: Uint8Array | string, fields: object = {}, name = 'trai
   upload('/v1/datasets', fields, [['train', name, content]]);
 const model = (files: Files, fields: object = {}) => upload('/v1/models', fields, files);
 
-const rows = (count: number, label = (i: number) => (i % 2 ? 'a' : 'b')): string =>
+const rows = (count: number, label = (i: number): string => (i % 2 ? 'a' : 'b')): string =>
   'text,label\n' + Array.from({ length: count }, (_, i) => `this is text ${i},${label(i)}\n`).join('');
 
 describe('uploads', () => {
