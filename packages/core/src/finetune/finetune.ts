@@ -8,7 +8,7 @@ import type { TrainLoopResult } from '../train/loop';
 import type { FinetuneConfig } from './config';
 import { taskLoss } from './loss';
 import { prepareMethod } from './method';
-import { startingBundle } from './start';
+import { startingBundle, TASK_OF_KIND } from './start';
 import { lossOptions, requireTrainSplit, tokenizeData, trainOn } from './train-on';
 import type { TrainingContext, TrainingOutcome } from './train-on';
 
@@ -29,7 +29,8 @@ export async function finetune(
   const { maxLength, scratch } = config;
   const info = await readDatasetInfo(dataset);
   requireTrainSplit(info);
-  const start = await startingBundle({ model, dataset, info, scratch, maxLength, seed });
+  const task = TASK_OF_KIND[info.kind];
+  const start = await startingBundle({ model, dataset, task, labels: info.labels, scratch, maxLength, seed });
   for (const warning of start.warnings) log('warn', warning);
   const { bundle, tokenizer } = start;
   const { manifest } = bundle;

@@ -5,7 +5,7 @@ import type { Task } from '../bundle/manifest';
 import { invalid } from '../errors';
 import { createTransformer, transformerConfig } from '../models';
 import { replaceHead } from '../models/replace-head';
-import type { DatasetInfo, DatasetKind } from '../text';
+import type { DatasetKind } from '../text';
 import { bertTokenizer, parseVocabTxt, readSplit, readTokenizerSource, Tokenizer } from '../text';
 import { trainWordPiece, WordCounts } from '../text/train-wordpiece';
 import type { ScratchConfig } from './config';
@@ -23,7 +23,9 @@ export interface StartOptions {
   /** Bundle folder of the input model. */
   readonly model: string | undefined;
   readonly dataset: string;
-  readonly info: DatasetInfo;
+  readonly task: Task;
+  /** Label names of the data in class order; empty for tasks without classes. */
+  readonly labels: readonly string[];
   readonly scratch: ScratchConfig | undefined;
   readonly maxLength: number;
   readonly seed: number;
@@ -46,7 +48,7 @@ export async function startingBundle(options: StartOptions): Promise<Start> {
       field: 'scratch',
     });
   }
-  const { info, seed } = options;
+  const { task, seed } = options;
   const whole = await readBundle(options.model);
   if (!whole.manifest.tokenizer) {
     throw invalid(
@@ -55,15 +57,16 @@ export async function startingBundle(options: StartOptions): Promise<Start> {
     );
   }
   const known = new Set(whole.labels);
-  const labels = info.labels.every((label) => known.has(label)) ? whole.labels : info.labels;
-  const { bundle, fresh } = replaceHead(whole, { task: TASK_OF_KIND[info.kind], labels, seed });
+  const hasAll = options.labels.length > 0 && options.labels.every((label) => known.has(label));
+  const labels = hasAll ? whole.labels : options.labels;
+  const { bundle, fresh } = replaceHead(whole, { task, labels, seed });
   const warnings =
     fresh.length > 0 ? [`The model got a new head for this data; fresh weights: ${fresh.join(', ')}.`] : [];
   return { bundle, tokenizer: new Tokenizer(await readTokenizerSource(options.model)), warnings };
 }
 
 async function fromScratch(options: StartOptions, scratch: ScratchConfig): Promise<Start> {
-  const { model, dataset, info, seed, maxLength } = options;
+  const { model, dataset, task, labels, seed, maxLength } = options;
   const tokenizerFiles = model === undefined ? await trainTokenizer(dataset, scratch) : await readTokenizerFiles(model);
   if (tokenizerFiles.size === 0) {
     throw invalid(
@@ -86,8 +89,8 @@ async function fromScratch(options: StartOptions, scratch: ScratchConfig): Promi
     ...(ffn === undefined ? {} : { ffn }),
   });
   const bundle = createTransformer(config, {
-    task: TASK_OF_KIND[info.kind],
-    labels: info.labels,
+    task,
+    labels,
     seed,
     name: `${architecture}-L${layers}-H${hidden}`,
     tokenizer: { kind: tokenizer.kind, padId: tokenizer.padId },

@@ -104,8 +104,6 @@ async function run(
   stepsPerEpoch: number,
 ): Promise<TrainingOutcome> {
   const metric = config.metric ?? DEFAULT_METRIC[manifest.task];
-  const lossCurve: [number, number][] = [];
-  const scoreCurve: [number, number][] = [];
   const forward = { forward: (inputs: Record<string, HostTensor>) => trainer.forward({ ...inputs, ...feeds() }) };
   const devScores = async (): Promise<Scores> => scoreBatches(forward, data.dev!, manifest, loss);
   const started = performance.now();
@@ -117,10 +115,7 @@ async function run(
     schedule: config.schedule,
     checkpoints: join(context.checkpoints, 'train'),
     signal: context.signal,
-    onStep: ({ step, loss: value }) => {
-      context.metric('loss', step, value);
-      if (isPlotted(step)) lossCurve.push([step, value]);
-    },
+    onStep: ({ step, loss: value }) => context.metric('loss', step, value),
     onProgress: (progress) => context.progress(progress),
     ...(data.dev && {
       evaluation: {
@@ -131,11 +126,11 @@ async function run(
         async score() {
           const score = valueOf(await devScores(), metric);
           const { step } = trainer;
-          scoreCurve.push([step / stepsPerEpoch, score]);
           context.metric(`dev.${metric}`, step, score);
           context.log('info', `step ${step}: dev ${metric} ${score.toFixed(4)}`);
-          return mayKeep() ? score : METRIC_MODE[metric] === 'max' ? -Infinity : Infinity;
+          return score;
         },
+        mayKeep,
       },
     }),
   });
@@ -148,8 +143,8 @@ async function run(
     ...(dev && { dev }),
     trainableParameters,
     stepsPerEpoch,
-    lossCurve,
-    scoreCurve,
+    lossCurve: training.losses.map(({ steps, value }) => [steps, value]),
+    scoreCurve: training.scores.map(({ steps, value }) => [steps / stepsPerEpoch, value]),
     metric,
     seconds,
   };
@@ -171,7 +166,10 @@ export function requireTrainSplit(info: DatasetInfo): void {
   });
 }
 
-/** Tokenizes the train and dev splits. @throws `finetune.labels` for labels that the model does not have */
+/**
+ * Tokenizes the train and dev splits. Labels of the dev split that the model does not have count as errors there.
+ * @throws `finetune.labels` for such labels in the train split
+ */
 export async function tokenizeData(
   context: TrainingContext,
   config: TrainingConfig,
@@ -191,10 +189,9 @@ export async function tokenizeData(
       signal: context.signal,
     });
     if (statistics.unseenLabels.length > 0) {
-      const names = statistics.unseenLabels.join(', ');
-      throw invalid('finetune.labels', `The ${split} split has labels that the model does not have: ${names}.`, {
-        field: 'data',
-      });
+      const unseen = `The ${split} split has labels that the model does not have: ${statistics.unseenLabels.join(', ')}.`;
+      if (split === 'train') throw invalid('finetune.labels', unseen, { field: 'data' });
+      warnings.push(`${unseen} They count as errors.`);
     }
     const cut = statistics.truncatedRows / Math.max(1, statistics.rows);
     if (cut > 0.01)
@@ -263,9 +260,6 @@ const dropoutOf =
   (ratio: number) =>
   (model: Model): readonly DropoutSite[] =>
     insertDropout(model, { ratio });
-
-/** Every step at first, then ever fewer: about 500 points for a run of any length. */
-const isPlotted = (step: number): boolean => step <= 200 || step % Math.ceil(step / 200) === 0;
 
 /** Label smoothing and class weights of a config for this data. */
 export function lossOptions(

@@ -1,10 +1,12 @@
+export { Budget } from './budget';
+export type { Spent, TrainingLength } from './budget';
 export { DropoutMasks } from './dropout-masks';
-
 export { EarlyStopping } from './early-stopping';
 export type { EarlyStoppingOptions } from './early-stopping';
 export { trainLoop } from './loop';
 export type {
   BatchSource,
+  CurvePoint,
   EpochBatches,
   EvaluationOptions,
   TrainingProgress,

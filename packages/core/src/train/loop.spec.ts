@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { trainLoop } from './loop';
-import type { BatchSource, TrainLoopOptions, TrainingProgress } from './loop';
+import type { BatchSource, CurvePoint, TrainLoopOptions, TrainLoopResult, TrainingProgress } from './loop';
 import { optimizerSchema } from './optimizer';
 import { scheduleSchema } from './schedule';
 import { bagBatch, bagModel, classificationLoss } from './testing';
@@ -36,6 +36,14 @@ const options = (more: Partial<TrainLoopOptions> = {}): TrainLoopOptions => ({
   ...more,
 });
 
+const timeless = (points: readonly CurvePoint[]) => points.map((point) => ({ ...point, seconds: 0 }));
+const withoutSeconds = (result: TrainLoopResult): TrainLoopResult => ({
+  ...result,
+  seconds: 0,
+  losses: timeless(result.losses),
+  scores: timeless(result.scores),
+});
+
 describe('trainLoop', () => {
   it('runs the epochs with accumulation and schedule, reporting steps and progress', async () => {
     const rates: number[] = [];
@@ -49,7 +57,8 @@ describe('trainLoop', () => {
       }),
     );
     // 5 batches in groups of 2, 2 and 1: 3 steps an epoch, 9 in all, of which the first (10 %, rounded up) warms up.
-    expect(result).toEqual({ steps: 9, stoppedEarly: false });
+    expect(result).toMatchObject({ steps: 9, stoppedEarly: false });
+    expect(result.best).toBeUndefined();
     expect(rates.map((rate) => Math.round((rate / 0.01) * 8))).toEqual([0, 8, 7, 6, 5, 4, 3, 2, 1]);
     expect(progress.map(({ phase }) => phase)).toEqual(
       [1, 2, 3].flatMap((e) => Array.from({ length: 3 }, () => `epoch ${e}/3`)),
@@ -89,7 +98,7 @@ describe('trainLoop', () => {
           onScore: (score, step) => seen.push([step, score]),
         }),
       );
-      expect(result).toEqual({ steps: 8, stoppedEarly: true, best: { score: 0.9, step: 4 } });
+      expect(result).toMatchObject({ steps: 8, stoppedEarly: true, best: { score: 0.9, step: 4 } });
       expect(seen).toEqual([
         [2, 0.1],
         [4, 0.9],
@@ -145,10 +154,88 @@ describe('trainLoop', () => {
       const first = await run(place, trace, stopAfter);
       await expect(first.outcome).rejects.toMatchObject({ kind: 'cancelled' });
       const second = await run(place, trace);
-      expect(await second.outcome).toEqual(expected);
+      expect(withoutSeconds(await second.outcome)).toEqual(withoutSeconds(expected));
       expect(trace).toEqual(whole);
       expect(second.subject.parameter('W1').weight).toEqual(reference.subject.parameter('W1').weight);
     }
+  });
+
+  it('ends when a budget of operations is spent, the rate following the budget', async () => {
+    const counted = await trainLoop(trainer(), options({ length: { steps: 20 } }));
+    expect(counted.flops).toBeGreaterThan(0);
+    const rates: number[] = [];
+    const scored: number[] = [];
+    const result = await trainLoop(
+      trainer(),
+      options({
+        length: { flops: counted.flops },
+        schedule: scheduleSchema.parse({ warmup: { ratio: 0 } }),
+        evaluation: { mode: 'min', times: 4, score: async () => 1 },
+        onStep: ({ learningRate }) => rates.push(learningRate / 0.01),
+        onScore: (_, step) => scored.push(step),
+      }),
+    );
+    expect(result).toMatchObject({ steps: 20, flops: counted.flops, stoppedEarly: false });
+    const left = result.losses.map(({ flops }) => 1 - flops / counted.flops);
+    rates.slice(1).forEach((rate, i) => expect(rate).toBeCloseTo(left[i], 10));
+    expect(scored).toHaveLength(4);
+    expect(scored.at(-1)).toBe(20);
+  });
+
+  it('ends when a budget of seconds is spent, evaluations and interruptions not counted', async () => {
+    let clock = 0;
+    const now = jest.spyOn(performance, 'now').mockImplementation(() => clock);
+    try {
+      const slow: BatchSource = {
+        epoch: () => ({
+          count: 5,
+          batch: (index) => {
+            clock += 1500;
+            return bagBatch(index);
+          },
+        }),
+      };
+      const run = (abort: AbortController) =>
+        trainLoop(
+          trainer(),
+          options({
+            source: slow,
+            checkpoints: folder,
+            signal: abort.signal,
+            length: { seconds: 12 },
+            onStep: ({ step }) => {
+              if (step === 3) abort.abort();
+            },
+            evaluation: {
+              mode: 'min',
+              everySteps: 1,
+              score: async () => {
+                clock += 60_000;
+                return 1;
+              },
+            },
+          }),
+        );
+      await expect(run(new AbortController())).rejects.toMatchObject({ kind: 'cancelled' });
+      const result = await run(new AbortController());
+      expect(result).toMatchObject({ steps: 8, seconds: 12 });
+      expect(result.scores.map(({ seconds }) => seconds)).toEqual([1.5, 3, 4.5, 6, 7.5, 9, 10.5, 12]);
+    } finally {
+      now.mockRestore();
+    }
+  });
+
+  it('does not keep weights that may not be kept', async () => {
+    const scores = [0.9, 0.1, 0.5];
+    let seen = 0;
+    const result = await trainLoop(
+      trainer(),
+      options({
+        evaluation: { mode: 'max', score: async () => scores[seen++], mayKeep: () => seen > 1 },
+      }),
+    );
+    expect(result.best).toEqual({ score: 0.5, step: 15 });
+    expect(result.scores.map(({ value }) => value)).toEqual(scores);
   });
 
   it('keeps the last good checkpoint when the loss is no longer finite', async () => {

@@ -4,6 +4,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cancelled, invalid } from '../errors';
 import { BestWeights } from './best-weights';
+import { Budget } from './budget';
+import type { Spent, TrainingLength } from './budget';
 import { EarlyStopping } from './early-stopping';
 import type { EarlyStoppingOptions, EarlyStoppingState } from './early-stopping';
 import { scheduleFactor } from './schedule';
@@ -24,16 +26,19 @@ export interface BatchSource {
 export interface EvaluationOptions extends EarlyStoppingOptions {
   /** Steps between evaluations; default: at the end of each epoch. The last step is always evaluated. */
   readonly everySteps?: number;
+  /** In place of `everySteps`: how many evaluations to spread evenly over the run. */
+  readonly times?: number;
   /** End with the best weights instead of the last; default true. */
   readonly keepBest?: boolean;
   /** Scores the present weights. */
   score(trainer: Trainer): Promise<number>;
+  /** Whether the present weights may become the best; default: always. */
+  mayKeep?(): boolean;
 }
 
 export interface TrainLoopOptions {
   readonly source: BatchSource;
-  /** How long to train. */
-  readonly length: { readonly epochs: number } | { readonly steps: number };
+  readonly length: TrainingLength;
   /** Batches whose gradients are averaged in one step; default 1. The last step of an epoch may have fewer. */
   readonly accumulate?: number;
   readonly learningRate: number;
@@ -57,10 +62,18 @@ export interface TrainingProgress {
   readonly etaSeconds: number;
 }
 
-export interface TrainLoopResult {
-  /** Steps done, those before a resume included. */
-  readonly steps: number;
+/** A figure at a point of a run. */
+export interface CurvePoint extends Spent {
+  readonly value: number;
+}
+
+/** What was done, that before a resume included. */
+export interface TrainLoopResult extends Spent {
   readonly stoppedEarly: boolean;
+  /** Loss of the training batches: every step at first, then ever fewer. */
+  readonly losses: readonly CurvePoint[];
+  /** Every evaluation with a finite score. */
+  readonly scores: readonly CurvePoint[];
   /** Best evaluation and its step; the trainer then holds those weights. Absent without evaluation. */
   readonly best?: { readonly score: number; readonly step: number };
 }
@@ -71,6 +84,9 @@ interface Position {
   /** Next batch of the epoch. */
   readonly batch: number;
   readonly stopping: EarlyStoppingState | null;
+  readonly spent: Spent;
+  readonly losses: readonly CurvePoint[];
+  readonly scores: readonly CurvePoint[];
 }
 
 /**
@@ -83,13 +99,15 @@ export async function trainLoop(trainer: Trainer, options: TrainLoopOptions): Pr
 
 class TrainingRun {
   private readonly accumulate: number;
-  private readonly stepsPerEpoch: number;
-  private readonly totalSteps: number;
+  private readonly budget: Budget;
+  private spent: Spent = { steps: 0, seconds: 0, flops: 0 };
+  private losses: CurvePoint[] = [];
+  private scores: CurvePoint[] = [];
   private epoch = 0;
   private batch = 0;
   private stopping: EarlyStopping | undefined;
   private readonly best: BestWeights;
-  private startStep = 0;
+  private startShare = 0;
   private startedAt = 0;
   private savedAt = 0;
 
@@ -100,16 +118,14 @@ class TrainingRun {
     this.accumulate = options.accumulate ?? 1;
     const { count } = options.source.epoch(0);
     if (count === 0) throw invalid('train.no-data', 'There is no batch to train on.');
-    this.stepsPerEpoch = Math.ceil(count / this.accumulate);
-    const { length } = options;
-    this.totalSteps = 'steps' in length ? length.steps : length.epochs * this.stepsPerEpoch;
+    this.budget = new Budget(options.length, Math.ceil(count / this.accumulate));
     if (options.evaluation) this.stopping = new EarlyStopping(options.evaluation);
     this.best = new BestWeights(trainer.slabs, this.path('best.ckpt'));
   }
 
   async run(): Promise<TrainLoopResult> {
     await this.resume();
-    this.startStep = this.trainer.step;
+    this.startShare = this.budget.share(this.spent);
     this.startedAt = this.savedAt = performance.now();
     let batches: EpochBatches | undefined;
     while (!this.isDone()) {
@@ -117,13 +133,18 @@ class TrainingRun {
       if (this.batch === 0 || !batches) batches = this.options.source.epoch(this.epoch);
       await this.runGroup(batches);
     }
-    const stoppedEarly = this.trainer.step < this.totalSteps;
+    const { spent, losses, scores } = this;
+    const stoppedEarly = !this.isSpent();
     const best = await this.restoreBest();
-    return { steps: this.trainer.step, stoppedEarly, ...(best && { best }) };
+    return { ...spent, stoppedEarly, losses, scores, ...(best && { best }) };
   }
 
   private isDone(): boolean {
-    return this.trainer.step >= this.totalSteps || (this.stopping?.exhausted ?? false);
+    return this.isSpent() || (this.stopping?.exhausted ?? false);
+  }
+
+  private isSpent(): boolean {
+    return this.budget.share(this.spent) === 1;
   }
 
   private async stopIfAborted(): Promise<void> {
@@ -135,42 +156,46 @@ class TrainingRun {
 
   /** One step, and what is due after it. */
   private async runGroup(batches: EpochBatches): Promise<void> {
+    const began = performance.now();
+    const before = this.spent;
     const end = Math.min(this.batch + this.accumulate, batches.count);
     const group: TrainingBatch[] = [];
     for (let index = this.batch; index < end; index++) group.push(await batches.batch(index));
-    await this.runStep(group);
+    await this.runStep(group, began);
     const endOfEpoch = end === batches.count;
-    if (this.isEvaluationDue(endOfEpoch)) await this.evaluate();
+    if (this.isEvaluationDue(before, endOfEpoch)) await this.evaluate();
     this.epoch += endOfEpoch ? 1 : 0;
     this.batch = endOfEpoch ? 0 : end;
     if (endOfEpoch || this.isSaveDue()) await this.save();
   }
 
-  private async runStep(group: readonly TrainingBatch[]): Promise<void> {
-    const { options } = this;
+  private async runStep(group: readonly TrainingBatch[], began: number): Promise<void> {
+    const { options, budget, spent } = this;
     const { learningRate, schedule } = options;
-    const step = this.trainer.step + 1;
-    const result = await this.trainer.train(group, learningRate * scheduleFactor(schedule, step, this.totalSteps));
+    const factor = scheduleFactor(schedule, spent.steps + 1, budget.expectedSteps(spent));
+    const result = await this.trainer.train(group, learningRate * factor);
+    const now = performance.now();
+    this.spent = {
+      steps: result.step,
+      seconds: spent.seconds + (now - began) / 1000,
+      flops: spent.flops + result.flops,
+    };
+    if (isPlotted(result.step)) this.losses.push({ ...this.spent, value: result.loss });
     options.onStep?.(result);
-    const secondsPerStep = (performance.now() - this.startedAt) / 1000 / (step - this.startStep);
-    options.onProgress?.({
-      fraction: step / this.totalSteps,
-      phase: this.phase(step),
-      etaSeconds: secondsPerStep * (this.totalSteps - step),
-    });
+    const fraction = budget.share(this.spent);
+    const secondsPerShare = (now - this.startedAt) / 1000 / (fraction - this.startShare);
+    const etaSeconds = secondsPerShare * (1 - fraction);
+    options.onProgress?.({ fraction, phase: budget.phase(this.spent, this.epoch), etaSeconds });
   }
 
-  private phase(step: number): string {
-    const { length } = this.options;
-    return 'steps' in length ? `step ${step}/${length.steps}` : `epoch ${this.epoch + 1}/${length.epochs}`;
-  }
-
-  private isEvaluationDue(endOfEpoch: boolean): boolean {
+  private isEvaluationDue(before: Spent, endOfEpoch: boolean): boolean {
     const { evaluation } = this.options;
     if (!evaluation) return false;
-    const { step } = this.trainer;
-    if (step === this.totalSteps) return true;
-    return evaluation.everySteps === undefined ? endOfEpoch : step % evaluation.everySteps === 0;
+    if (this.isSpent()) return true;
+    const { times, everySteps } = evaluation;
+    const { budget, spent } = this;
+    if (times !== undefined) return Math.floor(times * budget.share(spent)) > Math.floor(times * budget.share(before));
+    return everySteps === undefined ? endOfEpoch : spent.steps % everySteps === 0;
   }
 
   private get keepsBest(): boolean {
@@ -178,9 +203,12 @@ class TrainingRun {
   }
 
   private async evaluate(): Promise<void> {
-    const score = await this.options.evaluation!.score(this.trainer);
+    const evaluation = this.options.evaluation!;
+    const score = await evaluation.score(this.trainer);
     const { step } = this.trainer;
+    if (Number.isFinite(score)) this.scores.push({ ...this.spent, value: score });
     this.options.onScore?.(score, step);
+    if (evaluation.mayKeep?.() === false) return;
     const isBest = this.stopping!.record(score, step);
     if (isBest && this.keepsBest) await this.best.keep();
   }
@@ -202,7 +230,8 @@ class TrainingRun {
   private async save(): Promise<void> {
     const path = this.path('last.ckpt');
     if (path === undefined) return;
-    const position: Position = { epoch: this.epoch, batch: this.batch, stopping: this.stopping?.save() ?? null };
+    const { epoch, batch, spent, losses, scores } = this;
+    const position: Position = { epoch, batch, spent, losses, scores, stopping: this.stopping?.save() ?? null };
     await this.trainer.save(path, position);
     this.savedAt = performance.now();
   }
@@ -215,7 +244,13 @@ class TrainingRun {
     const position = (await this.trainer.load(path)) as Position;
     this.epoch = position.epoch;
     this.batch = position.batch;
+    this.spent = position.spent;
+    this.losses = [...position.losses];
+    this.scores = [...position.scores];
     const { evaluation } = this.options;
     if (evaluation) this.stopping = new EarlyStopping(evaluation, position.stopping ?? undefined);
   }
 }
+
+/** Every step at first, then ever fewer: some hundred points for a run of any length. */
+const isPlotted = (step: number): boolean => step <= 200 || step % Math.ceil(step / 200) === 0;

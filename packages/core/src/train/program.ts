@@ -3,6 +3,7 @@ import type { GraphBuilder } from '../graph/builder';
 import { buildTrainingGraph } from '../autodiff';
 import type { GateOptions, TrainingGraph } from '../autodiff';
 import { sizeOf } from '../graph';
+import { costOf } from '../graph/cost';
 import type { Model, Value } from '../graph';
 import { unrollLstm } from '../models/unroll-lstm';
 import { promoteToInputs, specialise } from '../passes';
@@ -49,6 +50,8 @@ export class TrainingProgram {
   readonly slots: readonly ParameterSlot[];
   /** Tables whose gradients come as rows. */
   readonly tables: readonly ParameterSlot[];
+  /** Floating-point operations of one run; a multiply-add counts as 2. */
+  readonly flops: number;
   private readonly feeds: Record<string, HostTensor>;
   /** Output tensors, preallocated: for a first and for a further micro-batch of a step. */
   private readonly intoGradients: Record<string, HostTensor>;
@@ -62,6 +65,7 @@ export class TrainingProgram {
     frozen: Readonly<Record<string, HostTensor>>,
   ) {
     const { gradients } = graph;
+    this.flops = costOf(graph.model).flops;
     this.slots = slabs.slots.filter(({ name }) => gradients.has(name));
     this.tables = this.slots.filter(({ name }) => gradients.get(name)?.kind === 'rows');
     this.feeds = { ...masks.feeds, ...gatesOfOnes(graph), ...frozen, ...slabs.feeds };

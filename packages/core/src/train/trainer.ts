@@ -53,6 +53,8 @@ export interface StepResult {
   /** L2 norm of the mean gradient, before clipping. */
   readonly gradientNorm: number;
   readonly learningRate: number;
+  /** Floating-point operations of the passes; a multiply-add counts as 2. */
+  readonly flops: number;
 }
 
 /** Batch shapes differ; each needs its own graph, and holds its activations in memory. */
@@ -116,12 +118,14 @@ export class Trainer {
     const { hooks } = this.options;
     const slots = new Set<ParameterSlot>();
     let lossSum = 0;
+    let flops = 0;
     try {
       for (const [i, { inputs }] of microBatches.entries()) {
         const program = await this.programFor(inputs);
         const result = await program.run(inputs, step, i);
         requireFinite(result.loss, 'loss', step);
         lossSum += result.loss;
+        flops += program.flops;
         for (const slot of program.slots) slots.add(slot);
         for (const { slot, ids, rows } of result.rows) this.optimizer.addRows(slot, ids, rows);
         hooks?.afterBackward?.(result);
@@ -134,7 +138,7 @@ export class Trainer {
       this.applyMasks();
       this.stepsDone = step;
       hooks?.afterUpdate?.(step);
-      return { step, loss: lossSum / microBatches.length, gradientNorm, learningRate };
+      return { step, loss: lossSum / microBatches.length, gradientNorm, learningRate, flops };
     } finally {
       this.optimizer.clearRows();
     }
