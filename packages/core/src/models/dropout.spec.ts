@@ -1,4 +1,5 @@
 import { describeWithShared, sharedPath } from '../../../../tools/shared-fixtures';
+import { addAdapters, addLora, addPrefix } from '../adapt';
 import { sizeOf, Tensor } from '../graph';
 import { readModelFile } from '../onnx';
 import { specialise } from '../passes';
@@ -63,6 +64,20 @@ describe('insertDropout', () => {
       expect(maxDifference(changed.logits, logits)).toBeGreaterThan(1e-3);
     },
   );
+
+  it.each(['bert', 'gpt2'] as const)('%s: finds the same sites with LoRA, adapters or a prefix', (architecture) => {
+    const config = transformerConfig(architecture, { layers: 2, hidden: 16, heads: 4, vocabulary: 60, maxLength: 12 });
+    const make = () => buildTransformer(config, headFor('classification', 3), freshWeights(5, 0.3));
+    const [lora, adapted, prefixed] = [make(), make(), make()];
+    const targets = ['W_Q', 'W_V', 'W_AO', 'W_O', 'classifier'] as const;
+    addLora(lora.model, lora.components, { rank: 2, alpha: 4, targets, seed: 1 });
+    addAdapters(adapted.model, adapted.components, { size: 3, seed: 1 });
+    const special = specialise(prefixed.model, SIZES);
+    addPrefix(special, { length: 2, seed: 1 });
+    for (const model of [specialise(lora.model, SIZES), specialise(adapted.model, SIZES), special]) {
+      expect(insertDropout(model, { ratio: 0.1 })).toHaveLength(1 + 2 * 3 + 1);
+    }
+  });
 
   it('drops the embeddings and the classifier input of a model without attention', () => {
     const built = buildTextCnn(

@@ -1,8 +1,8 @@
 /** @file Dropout for training: masks are graph inputs, so the graph stays a function of its inputs. */
-import { ModelpressError, unsupported } from '../errors';
+import { unsupported } from '../errors';
 import { isStatic, Node, ONNX_DOMAIN, Value } from '../graph';
 import type { Graph, Model } from '../graph';
-import { findClassifier, tryAnatomy } from './detect';
+import { findAttentionProbabilities, findClassifier, findLayerNorms } from './detect';
 
 /** One dropout: feed `input` with a fresh mask each step, 0 with probability `ratio`, else 1/(1 - ratio). */
 export interface DropoutSite {
@@ -24,7 +24,7 @@ export interface DropoutOptions {
  * each block's output before it joins the residual stream, and the classifier's input. Sites of ratio 0 are left out.
  * In models without attention: the embeddings and the classifier's input.
  * @param model with static shapes and its weights still initializers; changed in place
- * @throws `detect.*` when the structure is not found, `dropout.dynamic` for symbolic shapes
+ * @throws `dropout.no-site` when there is nothing to drop, `dropout.dynamic` for symbolic shapes
  */
 export function insertDropout(model: Model, options: DropoutOptions): DropoutSite[] {
   const { ratio, attentionRatio = ratio } = options;
@@ -42,27 +42,39 @@ interface Site {
   readonly attention: boolean;
 }
 
-/** Values to drop from, in the order of the graph. A model without attention has its embeddings and its classifier. */
+/**
+ * Values to drop from. They are told by residual connections and normalisations alone, so that LoRA, adapters and
+ * prefixes, which change what lies between, do not hide them.
+ */
 function sitesIn(graph: Graph): Site[] {
-  const anatomy = tryAnatomy(graph);
-  const site = (value: Value | undefined, attention = false): Site[] => (value ? [{ value, attention }] : []);
-  if (anatomy instanceof ModelpressError) {
-    const lookups = graph.nodes.filter((node) => node.opType === 'Gather' && node.input(0).constant?.dims.length === 2);
-    const embedded = lookups.filter((node) => graph.inputs.includes(node.input(1))).map((node) => node.output());
-    const sites = [...embedded, findClassifier(graph)?.input].flatMap((value) => site(value));
-    if (sites.length === 0) throw anatomy;
-    return sites;
-  }
-  const { embeddings, layers, classifier } = anatomy;
-  return [
-    ...site(embeddings.output),
-    ...layers.flatMap(({ attention, ffn }) => [
-      ...(attention?.groups ?? []).flatMap((group) => site(group.probabilities, true)),
-      ...site(attention?.output.output),
-      ...site(ffn?.output.output),
-    ]),
-    ...site(classifier?.input),
+  const classifier = findClassifier(graph)?.input;
+  const values = [...embeddingOutputs(graph), ...branches(graph), ...(classifier ? [classifier] : [])];
+  const sites = [
+    ...findAttentionProbabilities(graph).map((value) => ({ value, attention: true })),
+    ...values.map((value) => ({ value, attention: false })),
   ];
+  if (sites.length > 0) return sites;
+  throw unsupported('dropout.no-site', 'The model has neither embeddings nor a classifier to apply dropout to.');
+}
+
+/** The embeddings as the first layer reads them; in a model without normalisations, as they are looked up. */
+function embeddingOutputs(graph: Graph): Value[] {
+  const [first] = findLayerNorms(graph);
+  if (first) return [first.input.consumers.length > 1 ? first.input : first.output];
+  const lookups = graph.nodes.filter((node) => node.opType === 'Gather' && node.input(0).constant?.dims.length === 2);
+  return lookups.filter((node) => graph.inputs.includes(node.input(1))).map((node) => node.output());
+}
+
+/**
+ * What each block adds to the residual stream. The sum is what a normalisation reads; the stream itself has other
+ * readers (the block, or the next normalisation), the block's result has none.
+ */
+function branches(graph: Graph): Value[] {
+  return findLayerNorms(graph).flatMap(({ input }) => {
+    const operands = input.producer?.opType === 'Add' ? [input.producer.input(0), input.producer.input(1)] : [];
+    const [branch, ...others] = operands.filter((value) => !value.constant && value.consumers.length === 1);
+    return branch && others.length === 0 ? [branch] : [];
+  });
 }
 
 /** Makes every reader of `value` read value * mask instead. */

@@ -137,7 +137,8 @@ function ffnBlock(output: Linear, residual: Node, byOutput: ReadonlyMap<Value, L
 /** The linear that makes a graph output; a decoder tied to an embedding table is none. */
 export function findClassifier(graph: Graph, all = findLinears(graph)): Linear | undefined {
   const byOutput = new Map(all.map((linear) => [linear.output, linear]));
-  const linears = graph.outputs.flatMap((output) => findAbove(output, (value) => byOutput.get(value), isLayoutOrPick));
+  const passes = (node: Node): boolean => isLayoutOrPick(node) || isElementwise(node);
+  const linears = graph.outputs.flatMap((output) => findAbove(output, (value) => byOutput.get(value), passes));
   return linears.find(({ weight }) => !weight.consumers.some((reader) => reader.opType === 'Gather'));
 }
 

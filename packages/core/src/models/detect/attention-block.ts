@@ -1,7 +1,7 @@
 /** @file One attention block: from its output projection up to query, key and value. */
 import { unsupported } from '../../errors';
 import { Node } from '../../graph';
-import type { Value } from '../../graph';
+import type { Graph, Value } from '../../graph';
 import { constantOf } from '../../ops/constant-value';
 import type { Linear } from './linear';
 import { findAbove, isElementwise, isLayout, isLayoutOrScale } from './walk';
@@ -89,6 +89,14 @@ const averagesFirst = (value: Linear): boolean => productAt(value.input) !== und
 function averaging(value: Linear, output: Linear, residual: Node): AttentionBlock {
   const group = { heads: 1, queryDim: 0, valueDim: value.outputs, probabilities: undefined };
   return { query: undefined, key: undefined, value, output, residual, groups: [group] };
+}
+
+/** The softmax outputs of all attentions: those over products of two computed values. */
+export function findAttentionProbabilities(graph: Graph): Value[] {
+  const softmaxes = graph.nodes.filter((node) => node.opType === 'Softmax');
+  return softmaxes
+    .filter((node) => findAbove(node.input(0), productAt, isElementwiseOrLayout).length > 0)
+    .map((node) => node.output());
 }
 
 interface AttentionPart {

@@ -1,5 +1,6 @@
 export { findAnatomy, findClassifier, tryAnatomy } from './anatomy';
 export type { Anatomy, AnatomyLayer, FfnBlock } from './anatomy';
+export { findAttentionProbabilities } from './attention-block';
 export type { AttentionBlock, HeadGroup } from './attention-block';
 export { componentsOf, structureFrom } from './describe';
 export type { Embeddings } from './embeddings';
