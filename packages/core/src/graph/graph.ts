@@ -261,6 +261,12 @@ export class Graph {
     });
   }
 
+  /** Puts nodes that no other node reads behind all others, in the given order. */
+  moveToEnd(leaves: readonly Node[]): void {
+    const moved = new Set(leaves);
+    this.nodeList = [...this.nodeList.filter((node) => !moved.has(node)), ...leaves];
+  }
+
   /**
    * Orders nodes so that producers precede consumers. A node moves only if one that it needs stands behind it, so a
    * sorted list stays as it is. @throws ModelpressError `graph.cycle`

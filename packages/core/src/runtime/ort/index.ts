@@ -7,6 +7,7 @@ import { writeModel } from '../../onnx';
 import type { CompileOptions, Device, Executable, Runtime, RuntimeCapabilities } from '../runtime';
 import { deviceReports } from './devices';
 import { compileError } from './errors';
+import { inExecutionOrder } from './execution-order';
 import { OrtExecutable } from './session';
 
 /** Fatal only: the library logs to stderr, and every error also arrives as an exception. */
@@ -32,7 +33,7 @@ class OrtRuntime implements Runtime {
     const settings = sessionOptions(device, options);
     try {
       if (model instanceof Model)
-        return new OrtExecutable(await ort.InferenceSession.create(writeModel(model), settings));
+        return new OrtExecutable(await ort.InferenceSession.create(writeModel(inExecutionOrder(model)), settings));
       if (model instanceof Uint8Array) return new OrtExecutable(await ort.InferenceSession.create(model, settings));
       return new OrtExecutable(await ort.InferenceSession.create(model.path, settings));
     } catch (error) {
