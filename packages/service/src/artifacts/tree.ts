@@ -1,6 +1,6 @@
 /** @file A folder as a list of files, and its digest. */
 import { readdir } from 'node:fs/promises';
-import { join, posix, relative, sep } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { invalid } from '@modelpress/core';
 import { canonicalJson, sha256 } from '../planner/stage-key';
 
@@ -35,6 +35,6 @@ export async function listFiles(folder: string): Promise<string[]> {
 
 /** Whether a path stays inside the folder it is relative to. */
 export function isContained(path: string): boolean {
-  if (path === '' || path.includes('\0') || path.includes('\\') || posix.isAbsolute(path)) return false;
-  return posix.normalize(path) === path && !path.split('/').some((part) => part === '..' || part === '.');
+  if (path.includes('\0') || path.includes('\\')) return false;
+  return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
