@@ -422,6 +422,7 @@ describeWithShared('models', () => {
     ]);
     const model = await answer(await api.call('POST', '/v1/models', { body }), importedModelView, 201);
     expect(model.manifest).toMatchObject({ task: 'classification', tokenizer: { kind: 'wordpiece' } });
+    expect(model.manifest.config['id2label']).toEqual({ 0: 'x', 1: 'y', 2: 'z' });
     const labels = await api.call('GET', `/v1/artifacts/${model.artifactId}/files/labels.json`);
     expect(await labels.json()).toEqual(['x', 'y', 'z']);
   });

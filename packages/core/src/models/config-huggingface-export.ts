@@ -33,7 +33,8 @@ export function configToHuggingFace(
   };
 }
 
-const labelFields = (labels: readonly string[]): HuggingFaceConfig => ({
+/** The fields of config.json that name the classes. */
+export const labelFields = (labels: readonly string[]): HuggingFaceConfig => ({
   id2label: Object.fromEntries(labels.map((label, i) => [String(i), label])),
   label2id: Object.fromEntries(labels.map((label, i) => [label, i])),
 });

@@ -16,7 +16,7 @@ import { maxLengthOf, structureOf } from './config';
 import { chooseOutput, checkInputs, decideTask, maxLengthFrom, nameDimensions } from './foreign-graph';
 import { readConfigJson } from './read-config';
 import type { HuggingFaceConfig } from './config-huggingface';
-import { configToHuggingFace } from './config-huggingface-export';
+import { configToHuggingFace, labelFields } from './config-huggingface-export';
 import { componentsOf, structureFrom, tryAnatomy } from './detect';
 import type { ImportedModel } from './import';
 import { normaliseForeign } from './normalise-foreign';
@@ -94,7 +94,7 @@ export async function importOnnx(path: string, options: ImportOnnxOptions = {}):
     components: [...components],
     ...(structure ? { structure } : {}),
     ...weightFacts(model, components),
-    config: { ...config },
+    config: { ...config, ...(labels.length > 0 ? labelFields(labels) : {}) },
     provenance: [{ step: 'import', detail: { from: 'onnx', producer: foreign.producer, warnings: [...warnings] } }],
   };
   return { bundle: { model, manifest, labels, tokenizerFiles }, warnings };

@@ -10,6 +10,7 @@ import { loadTokenizer } from '../text/tokenizer';
 import { openCheckpoint } from './checkpoint';
 import { headFor, maxLengthOf } from './config';
 import type { TransformerConfig } from './config';
+import { labelFields } from './config-huggingface-export';
 import { configFromHuggingFace, requireTiedDecoder, taskOf } from './config-huggingface';
 import { matchWeights } from './huggingface-weights';
 import type { BuiltModel } from './network';
@@ -68,7 +69,7 @@ export async function importHuggingFace(dir: string, options: ImportHuggingFaceO
       task,
       maxLength: maxLengthOf(config),
       ...(tokenizer ? { tokenizer: { kind: tokenizer.kind, padId: tokenizer.padId } } : {}),
-      config: { ...json },
+      config: { ...json, ...(classes ? labelFields(labels) : {}) },
       provenance: [{ step: 'import', detail: { from: 'huggingface', seed, warnings } }],
     });
     const notes = [...warnings, ...tokenizerWarnings(tokenizer, config)];
