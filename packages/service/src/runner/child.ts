@@ -1,6 +1,7 @@
 /** @file Entry of the child process that runs one attempt of one stage. */
-import { rm, mkdir } from 'node:fs/promises';
-import { cancelled, ModelpressError, type LogLevel, type StageDefinitions } from '@modelpress/core';
+import { mkdir, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { cancelled, ModelpressError, type LogLevel, type StageDefinition, type StageDefinitions } from '@modelpress/core';
 import { toChildSchema, type FromChild, type StartMessage } from './messages';
 
 const HEARTBEAT_MS = 1000;
@@ -25,8 +26,8 @@ function heartbeat(): void {
   });
 }
 
-async function loadStage(modulePath: string, type: string) {
-  const loaded = (await import(modulePath)) as { readonly STAGES?: StageDefinitions };
+function loadStage(modulePath: string, type: string): StageDefinition {
+  const loaded = createRequire(__filename)(modulePath) as { readonly STAGES?: StageDefinitions };
   const definition = loaded.STAGES?.[type];
   if (definition === undefined) {
     throw new ModelpressError('internal', 'runner.stage', `This worker knows no stage "${type}".`, { type });
@@ -35,7 +36,7 @@ async function loadStage(modulePath: string, type: string) {
 }
 
 async function runStage(start: StartMessage): Promise<void> {
-  const definition = await loadStage(start.stagesModule, start.type);
+  const definition = loadStage(start.stagesModule, start.type);
   await rm(start.output, { recursive: true, force: true });
   await mkdir(start.output, { recursive: true });
   await mkdir(start.checkpoints, { recursive: true });
