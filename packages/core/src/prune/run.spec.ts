@@ -1,0 +1,233 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { readBundle, writeBundle } from '../bundle';
+import { STAGES } from '../stages';
+import { Random } from '../train/random';
+import type { StageContext, StageResult } from '../stages';
+import { pruneIssues } from './check';
+import { pruneSchema } from './config';
+
+/** A data set that a tiny model learns in seconds: the first word decides, the rest is noise. */
+const COLOURS = ['red', 'green', 'blue', 'white'];
+const NOISE = ['the', 'a', 'one', 'big', 'small', 'old', 'new', 'house', 'tree', 'car', 'boat', 'bird'];
+
+let folder: string;
+let dataset: string;
+let trained: string;
+
+function context(name: string, model: string | undefined): StageContext {
+  const output = join(folder, name, 'output');
+  const checkpoints = join(folder, name, 'checkpoints');
+  mkdirSync(output, { recursive: true });
+  mkdirSync(checkpoints, { recursive: true });
+  const ignore = (): void => undefined;
+  return {
+    model,
+    baseline: undefined,
+    datasets: { data: dataset },
+    output,
+    checkpoints,
+    seed: 1,
+    threads: 1,
+    signal: new AbortController().signal,
+    progress: ignore,
+    log: ignore,
+    metric: ignore,
+  };
+}
+
+function writeDataset(dir: string): void {
+  mkdirSync(dir, { recursive: true });
+  const random = new Random(7);
+  const rows = (count: number): { text: string; label: string }[] =>
+    Array.from({ length: count }, (_, i) => {
+      const label = COLOURS[i % COLOURS.length];
+      const words = Array.from({ length: 3 }, () => NOISE[random.integer(NOISE.length)]);
+      return { text: `${label} ${words.join(' ')}`, label };
+    });
+  const splits = { train: rows(240), dev: rows(40), test: rows(40) };
+  const info: Record<string, unknown> = {};
+  for (const [split, examples] of Object.entries(splits)) {
+    writeFileSync(join(dir, `${split}.jsonl`), examples.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    info[split] = { rows: examples.length, characters: { p50: 20, p95: 20, max: 20 }, emptyTexts: 0, duplicates: 0 };
+  }
+  const dataset = { format: 1, name: 'colours', kind: 'classification', labels: COLOURS, splits: info, warnings: [] };
+  writeFileSync(join(dir, 'dataset.json'), JSON.stringify(dataset));
+}
+
+const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'modelpress-prune-'));
+  dataset = join(folder, 'data');
+  writeDataset(dataset);
+  const scratch = { layers: 2, hidden: 32, heads: 2, ffn: 64, vocabulary: 120 };
+  const config = STAGES.finetune.schema.parse({ ...training, epochs: 8, scratch });
+  const result = await STAGES.finetune.run(config, context('dense', undefined));
+  expect(result.measurements.find(({ metric }) => metric === 'accuracy')?.value).toBeGreaterThan(0.95);
+  trained = join(folder, 'dense', 'output', result.model!);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function prune(
+  name: string,
+  settings: object,
+): Promise<{ result: StageResult; folder: string; accuracy: number }> {
+  const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });
+  const result = await STAGES.prune.run(config, context(name, trained));
+  const accuracy = result.measurements.find(({ metric }) => metric === 'accuracy')!.value;
+  return { result, folder: join(folder, name, 'output', result.model!), accuracy };
+}
+
+describe('neuron pruning', () => {
+  it('removes the target share for real, recovers, and can be repeated', async () => {
+    const dense = await readBundle(trained);
+    const { folder: once, accuracy } = await prune('neurons', { target: 0.5 });
+    expect(accuracy).toBeGreaterThan(0.95);
+    const { manifest } = await readBundle(once);
+    const neurons = (layers: NonNullable<typeof manifest.structure>['layers']): number =>
+      layers.reduce((sum, { ffn }) => sum + ffn, 0);
+    expect(neurons(manifest.structure!.layers)).toBeLessThan(neurons(dense.manifest.structure!.layers));
+    expect(manifest.parameters.total).toBeLessThan(dense.manifest.parameters.total);
+
+    const config = STAGES.prune.schema.parse({ ...training, epochs: 2, pruningEpochs: 1, target: 0.3 });
+    const again = await STAGES.prune.run(config, context('again', once));
+    const smaller = await readBundle(join(folder, 'again', 'output', again.model!));
+    expect(smaller.manifest.parameters.total).toBeLessThan(manifest.parameters.total);
+  });
+
+  it('takes W_Q and W_K to 100 %: attention becomes a mean over values', async () => {
+    const { folder: out, accuracy } = await prune('no-attention', { target: 0, targets: { W_Q: 1, W_K: 1 } });
+    const { manifest, model } = await readBundle(out);
+    expect(manifest.structure!.layers.every(({ queryDims }) => queryDims.every((dims) => dims === 0))).toBe(true);
+    expect([...model.graph.values.keys()].some((name) => name.includes('.query.'))).toBe(false);
+    expect(accuracy).toBeGreaterThan(0.95);
+  });
+
+  it('takes W_I to 100 %: only the output bias is left of the feed-forward blocks', async () => {
+    const { folder: out } = await prune('no-ffn', { target: 0, targets: { W_I: 1 } });
+    expect((await readBundle(out)).manifest.structure!.layers.map(({ ffn }) => ffn)).toEqual([0, 0]);
+  });
+
+  it.each(['taylor', 'magnitude', 'random'])('works by %s, with the dense model as teacher', async (importance) => {
+    const settings = { importance, target: 0.4, shape: 'cubic', distill: {} };
+    const { accuracy } = await prune(`by-${importance}`, settings);
+    expect(accuracy).toBeGreaterThan(0.9);
+  });
+
+  it.each(['head', 'layer'])('removes whole %ss', async (type) => {
+    const { folder: out } = await prune(type, { granularity: { type }, target: 0.5 });
+    const { layers } = (await readBundle(out)).manifest.structure!;
+    if (type === 'layer') expect(layers).toHaveLength(1);
+    else expect(layers.reduce((sum, { heads }) => sum + heads, 0)).toBe(2);
+  });
+});
+
+describe('unstructured pruning', () => {
+  const zeros = async (dir: string): Promise<number> => {
+    const { manifest } = await readBundle(dir);
+    const shares = manifest.components
+      .filter(({ component }) => ['W_Q', 'W_K', 'W_V', 'W_AO', 'W_I', 'W_O'].includes(component))
+      .map(({ weight }) => manifest.sparsity[weight] ?? 0);
+    return shares.reduce((sum, share) => sum + share, 0) / shares.length;
+  };
+
+  it.each(['magnitude', 'taylor', 'movement', 'pst', 'l0', 'random'])(
+    'reaches 50 %% zeros by %s and keeps the task',
+    async (importance) => {
+      const settings = {
+        granularity: { type: 'weight' },
+        importance,
+        target: 0.5,
+        scope: 'matrix',
+        shape: 'cubic',
+        stepsPerEpoch: 5,
+      };
+      const { folder: out, accuracy, result } = await prune(`weights-${importance}`, settings);
+      expect(await zeros(out)).toBeCloseTo(0.5, 2);
+      expect(accuracy).toBeGreaterThan(0.9);
+      expect(result.warnings.join()).toContain('no speed-up');
+    },
+  );
+
+  it('PST trains a fraction of what movement pruning trains', async () => {
+    const trainable = async (importance: string): Promise<number> => {
+      const settings = {
+        granularity: { type: 'weight' },
+        importance,
+        target: 0.5,
+        scope: 'matrix',
+        pst: { rank: 1, updateRank: 1 },
+      };
+      const { result } = await prune(`count-${importance}`, settings);
+      return result.measurements.find(({ metric }) => metric === 'parameters.trainable')!.value;
+    };
+    expect(await trainable('pst')).toBeLessThan((await trainable('movement')) / 5);
+  });
+
+  it.each([
+    [{ type: 'n-of-m', keep: 2, of: 4 }, 0.5],
+    [{ type: 'block', rows: 1, columns: 16 }, 0.5],
+  ])('keeps the pattern %j', async (granularity, expected) => {
+    const { folder: out } = await prune(`pattern-${granularity.type}`, { granularity, target: 0.5, scope: 'matrix' });
+    expect(await zeros(out)).toBeCloseTo(expected, 1);
+  });
+
+  it('rewinds a lottery ticket and trains it again', async () => {
+    const settings = { granularity: { type: 'weight' }, target: 0.5, rewind: { epochs: 2, toStep: 5 } };
+    const { folder: out, accuracy } = await prune('ticket', settings);
+    expect(await zeros(out)).toBeGreaterThan(0.3);
+    expect(accuracy).toBeGreaterThan(0.9);
+  });
+
+  it('prunes one-shot without any training', async () => {
+    const { folder: out } = await prune('one-shot', {
+      epochs: 0,
+      pruningEpochs: 0,
+      granularity: { type: 'weight' },
+      target: 0.3,
+    });
+    const [before, after] = await Promise.all([readBundle(trained), readBundle(out)]);
+    const name = before.manifest.components.find(({ component }) => component === 'classifier')!.weight;
+    expect(after.model.graph.value(name).constant!.data).toEqual(before.model.graph.value(name).constant!.data);
+    expect(await zeros(out)).toBeGreaterThan(0.2);
+  });
+});
+
+describe('refusals at submit', () => {
+  const codes = async (settings: object): Promise<string[]> => {
+    const { manifest } = await readBundle(trained);
+    return pruneIssues(pruneSchema.parse(settings), { model: manifest, datasets: {} }).map(({ code }) => code);
+  };
+
+  it.each([
+    [{ epochs: 2, pruningEpochs: 3 }, 'phase-too-long'],
+    [{ granularity: { type: 'head' }, target: 1 }, 'nothing-left'],
+    [{ target: 0.9, floor: 0.5 }, 'target-above-floor'],
+    [{ granularity: { type: 'n-of-m', keep: 2, of: 5 } }, 'pattern-size'],
+    [{ granularity: { type: 'n-of-m', keep: 4, of: 4 } }, 'n-of-m'],
+    [{ importance: 'movement' }, 'importance'],
+    [{ granularity: { type: 'weight' }, importance: 'pst', epochs: 0 }, 'needs-training'],
+    [{ granularity: { type: 'neuron' }, rewind: {} }, 'rewind-structured'],
+  ])('%j is refused as %s', async (settings, code) => {
+    expect(await codes(settings)).toContain(code);
+  });
+
+  it('names a component that the model lacks and a structure that is not known', async () => {
+    const { manifest } = await readBundle(trained);
+    const foreign = { ...manifest, components: [], structure: undefined };
+    const issues = pruneIssues(pruneSchema.parse({ targets: { W_P: 0.5 } }), { model: foreign, datasets: {} });
+    expect(issues.map(({ code }) => code)).toEqual(expect.arrayContaining(['no-component', 'no-structure']));
+  });
+
+  it('does not run on a model that has no classifier for the labels', async () => {
+    const bundle = await readBundle(trained);
+    const other = join(folder, 'other-labels');
+    await writeBundle(other, { ...bundle, labels: ['w', 'x', 'y', 'z'] });
+    await expect(STAGES.prune.run(STAGES.prune.schema.parse({}), context('refused', other))).rejects.toMatchObject({
+      code: 'prune.labels',
+    });
+  });
+});
