@@ -2,7 +2,7 @@
 import type { Measurement } from './measurement';
 import type { Comparison, ReportStage } from './report';
 
-const LOWER_IS_BETTER = /^(latency|bytes|memory|flops|parameters|energy|carbon|loss|perplexity)\b/;
+const LOWER_IS_BETTER = /^(latency|bytes|memory|flops|parameters|energy|carbon|loss|perplexity|ece|mse|rmse|mae)\b/;
 
 /** Whether a higher or a lower figure of this metric is the better one. */
 export const betterOf = (metric: string): 'higher' | 'lower' => (LOWER_IS_BETTER.test(metric) ? 'lower' : 'higher');

@@ -31,7 +31,7 @@ export function renderReport(report: Report): string {
         </header>
         <main>
           ${headline(report)} ${warningBox(warnings)} ${goalTable(goals)} ${latencySection(report)}
-          ${figureTable(report)} ${stageList(report)} ${environmentSection(report)} ${inputSection(report)}
+          ${stageList(report)} ${figureTable(report)} ${environmentSection(report)} ${inputSection(report)}
         </main>
         <footer>Every figure on this page was measured by this job on the hardware named above.</footer>
       </body>
