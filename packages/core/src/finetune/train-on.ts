@@ -1,7 +1,6 @@
 /** @file Training a bundle's model on a data set folder: what finetune, prune and distill have in common. */
 import { join } from 'node:path';
 import type { Bundle, Manifest } from '../bundle';
-import type { Architecture } from '../bundle/manifest';
 import { invalid, ModelpressError } from '../errors';
 import type { Model } from '../graph';
 import { insertDropout } from '../models';
@@ -87,7 +86,7 @@ export async function trainOn<T>(
     compile: { threads: context.threads },
     hooks,
     ...(options.learningRateFactor && { learningRateFactor: options.learningRateFactor }),
-    ...(hasDropout(manifest.architecture) && config.dropout > 0 && { dropout: dropoutOf(config.dropout) }),
+    ...(config.dropout > 0 && { dropout: dropoutOf(config.dropout) }),
   });
   try {
     Object.assign(hooks, options.hooks?.(trainer, stepsPerEpoch));
@@ -253,8 +252,6 @@ function balancedWeights({ labels }: TokenRows, classes: number): number[] {
   for (const label of labels) counts[label]++;
   return Array.from(counts, (count) => (count === 0 ? 1 : labels.length / (classes * count)));
 }
-
-const hasDropout = (architecture: Architecture): boolean => architecture !== 'textcnn' && architecture !== 'bilstm';
 
 const dropoutOf =
   (ratio: number) =>
