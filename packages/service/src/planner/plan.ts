@@ -86,7 +86,7 @@ function planStage(stage: ResolvedStage, input: PlanInput, keys: ReadonlyMap<str
   const { definition, from, seed } = stage;
   const { type, version, queue, needs } = definition;
   const upstream = from === undefined ? null : (keys.get(from) ?? null);
-  const model = needs.model && from === undefined ? input.model : undefined;
+  const model = needs.model !== false && from === undefined ? input.model : undefined;
   const baseline = needs.baseline === true ? input.model : undefined;
   const roles = [...needs.datasets, ...(needs.optionalDatasets ?? [])];
   const datasets = Object.entries(input.datasets).filter(([role]) => roles.includes(role as DatasetRole));

@@ -1,7 +1,13 @@
 /** @file Entry of the child process that runs one attempt of one stage. */
 import { mkdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { cancelled, ModelpressError, type LogLevel, type StageDefinition, type StageDefinitions } from '@modelpress/core';
+import {
+  cancelled,
+  ModelpressError,
+  type LogLevel,
+  type StageDefinition,
+  type StageDefinitions,
+} from '@modelpress/core';
 import { toChildSchema, type FromChild, type StartMessage } from './messages';
 
 const HEARTBEAT_MS = 1000;
