@@ -6,6 +6,7 @@ import { GraphBuilder } from '../graph/builder';
 import { promoteToInputs, raiseOpset, removeDeadCode } from '../passes';
 import { differentiate } from './differentiate';
 import { addGate } from './gates';
+import { recomputeSegments } from './recompute';
 import { isRowTable, rowGradient } from './row-gradients';
 
 /** Where the gradient of a parameter comes out. */
@@ -35,6 +36,11 @@ export interface TrainingGraphOptions {
   /** Names of values to output together with their gradients, for neuron importance. */
   readonly activations?: readonly string[];
   readonly gates?: readonly GateOptions[];
+  /**
+   * Names of values of the residual stream, from the embeddings on (one per layer): what lies between two of them is
+   * computed again in the backward pass, so that it need not be kept. About a third more time for a fraction of the memory.
+   */
+  readonly recompute?: readonly string[];
 }
 
 export interface TrainingGraph {
@@ -62,57 +68,65 @@ export function buildTrainingGraph(source: Model, options: TrainingGraphOptions)
   const build = new GraphBuilder(model);
   const parameters = promote(model, options.parameters);
   const activations = (options.activations ?? []).map((name) => graph.value(name));
+  const boundaries = (options.recompute ?? []).map((name) => graph.value(name));
   const gates = (options.gates ?? []).map(({ value, axis }) => {
-    return { value, gate: addGate(build, graph.value(value), axis, `${value}.gate`) };
+    return { name: value, input: addGate(build, graph.value(value), axis, `${value}.gate`) };
   });
   const modelOutputs = new Map(source.graph.outputs.map(({ name }, i) => [name, graph.outputs[i]]));
   const kept = (options.outputs ?? [...modelOutputs.keys()]).map((name) => modelOutputs.get(name) ?? graph.value(name));
   graph.outputs.splice(0);
 
   const loss = options.loss(build, modelOutputs);
+  const forward = new Set(graph.nodes);
   const tables = parameters.filter(isRowTable);
   const dense = parameters.filter((parameter) => !tables.includes(parameter));
   const lookups = tables.flatMap((table) => table.consumers.map((node) => node.output()));
-  const wanted = [...dense, ...lookups, ...activations, ...gates.map(({ gate }) => gate)];
+  const gateInputs = gates.map(({ input }) => input);
+  const wanted = [...dense, ...lookups, ...activations, ...gateInputs, ...boundaries];
   const gradientOf = differentiate(build, loss, wanted);
+  recomputeSegments(build, forward, boundaries, gradientOf);
 
   const expose = exposer(build);
-  const required = (value: Value): Value => {
+  const exposeGradient = (value: Value): string => {
     const gradient = gradientOf.get(value);
     if (!gradient) throw invalid('autodiff.independent', `The loss does not depend on "${value.name}".`);
-    return gradient;
+    return expose(gradient, `grad.${value.name}`);
   };
   // Values of the model come first, so that they keep their names.
   const outputs = kept.map((value) => expose(value, value.name));
-  const activationOutputs = activations.map((activation): [string, { value: string; gradient: string }] => {
-    const value = expose(activation, activation.name);
-    return [activation.name, { value, gradient: expose(required(activation), `grad.${activation.name}`) }];
-  });
-  const gateOutputs = gates.map(({ value, gate }): [string, { input: string; gradient: string }] => {
-    return [value, { input: gate.name, gradient: expose(required(gate), `grad.${gate.name}`) }];
-  });
-  const gradients = new Map<string, ParameterGradient>();
-  for (const parameter of dense) {
-    const gradient = gradientOf.get(parameter);
-    if (gradient) gradients.set(parameter.name, { kind: 'dense', output: expose(gradient, `grad.${parameter.name}`) });
-  }
-  for (const table of tables) {
-    const found = rowGradient(build, table, gradientOf);
-    if (!found) continue;
-    const rows = expose(found.rows, `grad.${table.name}.rows`);
-    const ids = graph.inputs.includes(found.ids) ? found.ids.name : expose(found.ids, `grad.${table.name}.ids`);
-    gradients.set(table.name, { kind: 'rows', ids, rows });
-  }
-  const lossName = expose(loss, 'loss');
-  removeDeadCode(model);
-  return {
+  const activationOutputs = activations.map((value) => expose(value, value.name));
+  const result = {
     model,
-    loss: lossName,
-    gradients,
     outputs,
-    activations: new Map(activationOutputs),
-    gates: new Map(gateOutputs),
+    activations: new Map(
+      activations.map((value, i) => [value.name, { value: activationOutputs[i], gradient: exposeGradient(value) }]),
+    ),
+    gates: new Map(gates.map(({ name, input }) => [name, { input: input.name, gradient: exposeGradient(input) }])),
+    gradients: new Map([
+      ...dense.flatMap((parameter): [string, ParameterGradient][] =>
+        gradientOf.has(parameter) ? [[parameter.name, { kind: 'dense', output: exposeGradient(parameter) }]] : [],
+      ),
+      ...tables.flatMap((table) => tableGradient(build, table, gradientOf, expose)),
+    ]),
+    loss: expose(loss, 'loss'),
   };
+  removeDeadCode(model);
+  return result;
+}
+
+/** The entry of a table whose gradient comes as rows, or none. */
+function tableGradient(
+  build: GraphBuilder,
+  table: Value,
+  gradientOf: ReadonlyMap<Value, Value>,
+  expose: Expose,
+): [string, ParameterGradient][] {
+  const found = rowGradient(build, table, gradientOf);
+  if (!found) return [];
+  const rows = expose(found.rows, `grad.${table.name}.rows`);
+  const isInput = build.graph.inputs.includes(found.ids);
+  const ids = isInput ? found.ids.name : expose(found.ids, `grad.${table.name}.ids`);
+  return [[table.name, { kind: 'rows', ids, rows }]];
 }
 
 /** Makes trained initializers graph inputs. */
@@ -125,8 +139,10 @@ function promote(model: Model, names: readonly string[]): Value[] {
   });
 }
 
+type Expose = (value: Value, name: string) => string;
+
 /** Declares values as outputs under a name; an input, a constant or what is an output already gets a copy for it. */
-function exposer(build: GraphBuilder): (value: Value, name: string) => string {
+function exposer(build: GraphBuilder): Expose {
   return (value, name) => {
     const { graph } = build;
     const own = value.producer && !graph.outputs.includes(value) ? value : build.op('Identity', [value]);
