@@ -750,7 +750,7 @@ export type StageType = {
   readonly queue: "prune" | "distill" | "quant" | "bench";
   readonly summary: string;
   readonly needs: {
-    readonly model: boolean;
+    readonly model: boolean | "optional";
     /** Is measured against the original model, if the job has one. */
     readonly baseline: boolean;
     readonly datasets: readonly string[];

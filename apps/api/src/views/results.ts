@@ -113,7 +113,7 @@ export const stageTypeView = z
     queue: z.enum(QUEUES),
     summary: z.string(),
     needs: z.object({
-      model: z.boolean(),
+      model: z.union([z.boolean(), z.literal('optional')]),
       baseline: z.boolean().describe('Is measured against the original model, if the job has one.'),
       datasets: z.array(z.string()),
       optionalDatasets: z.array(z.string()),

@@ -32,7 +32,8 @@ export function checkInputs(stages: readonly ResolvedStage[], inputs: StagePrevi
   };
   for (const stage of stages) {
     const { needs } = stage.definition;
-    if (needs.model && stage.from === undefined && inputs.model === undefined) require('model', stage, 'a model');
+    if (needs.model === true && stage.from === undefined && inputs.model === undefined)
+      require('model', stage, 'a model');
     for (const role of needs.datasets)
       if (inputs.datasets[role] === undefined) require(`datasets.${role}`, stage, `a data set as "${role}"`);
   }

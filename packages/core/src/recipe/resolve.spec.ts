@@ -46,6 +46,16 @@ describe('resolveRecipe', () => {
     expect(resolve({ type: 'prune' }, { type: 'pretrain' })[1]?.from).toBeUndefined();
   });
 
+  it('gives a model to a stage that can do without one, where there is one', () => {
+    const stages = resolve(
+      { type: 'finetune' },
+      { type: 'finetune' },
+      { type: 'finetune', id: 'again', from: 'finetune' },
+    );
+    expect(stages.map(({ from }) => from)).toEqual([undefined, 'finetune', 'finetune']);
+    expect(checkInputs(stages, { datasets: {} })).toEqual([]);
+  });
+
   it('orders a stage after one that stands below it', () => {
     const stages = resolve(
       { type: 'evaluate', from: 'late' },

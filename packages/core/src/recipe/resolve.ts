@@ -60,11 +60,11 @@ export function resolveRecipe(recipe: Recipe, definitions: StageDefinitions): Re
     }
     const config = definition.schema.safeParse(stage.config);
     if (!config.success) issues.push(...zodFieldIssues(config.error, ['stages', index, 'config']));
-    if (stage.from !== undefined && !definition.needs.model) {
+    if (stage.from !== undefined && definition.needs.model === false) {
       const message = `A ${stage.type} stage reads no model.`;
       issues.push({ field: `stages[${index}].from`, code: 'from-unused', message });
     }
-    const from = definition.needs.model ? sourceOf(stages, index, makesModel) : undefined;
+    const from = definition.needs.model === false ? undefined : sourceOf(stages, index, makesModel);
     return { id: stage.id, index, definition, from, config: config.data, seed: stage.seed ?? recipe.seed };
   });
   throwIfIssues('recipe.invalid', issues);

@@ -37,5 +37,6 @@ export const TEST_STAGES: StageDefinitions = {
     needs: { model: true, datasets: ['data'] },
     makesModel: false,
   }),
+  finetune: definition('finetune', z.strictObject({}), { needs: { model: 'optional', datasets: [] } }),
   pretrain: definition('pretrain', z.strictObject({}), { needs: { model: false, datasets: ['unlabelled'] } }),
 };

@@ -17,7 +17,7 @@ export const finetuneStage: StageDefinition<FinetuneConfig> = {
   summary:
     'Train a model on labelled data: all weights, LoRA, adapters or a prefix; from a checkpoint or from scratch.',
   schema: finetuneSchema,
-  needs: { model: false, datasets: ['data'] },
+  needs: { model: 'optional', datasets: ['data'] },
   makesModel: true,
   check,
   async run(config, context) {

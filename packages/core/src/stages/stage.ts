@@ -86,7 +86,8 @@ export interface StageDefinition<Config = unknown> {
   /** Strict (unknown keys are errors), with defaults and a `.describe()` on every field. */
   readonly schema: z.ZodType<Config>;
   readonly needs: {
-    readonly model: boolean;
+    /** `optional`: it reads one where there is one, and can also start from nothing. */
+    readonly model: boolean | 'optional';
     /** Also gets the job's original model, if the job has one, and is measured against it. */
     readonly baseline?: boolean;
     readonly datasets: readonly DatasetRole[];
