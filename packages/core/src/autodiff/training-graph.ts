@@ -6,7 +6,6 @@ import { GraphBuilder } from '../graph/builder';
 import { promoteToInputs, raiseOpset, removeDeadCode } from '../passes';
 import { differentiate } from './differentiate';
 import { addGate } from './gates';
-import { recomputeSegments } from './recompute';
 import { isRowTable, rowGradient } from './row-gradients';
 
 /** Where the gradient of a parameter comes out. */
@@ -36,11 +35,6 @@ export interface TrainingGraphOptions {
   /** Names of values to output together with their gradients, for neuron importance. */
   readonly activations?: readonly string[];
   readonly gates?: readonly GateOptions[];
-  /**
-   * Names of values of the residual stream, from the embeddings on (one per layer): what lies between two of them is
-   * computed again in the backward pass, so that it need not be kept. About a third more time for a fraction of the memory.
-   */
-  readonly recompute?: readonly string[];
 }
 
 export interface TrainingGraph {
@@ -68,7 +62,6 @@ export function buildTrainingGraph(source: Model, options: TrainingGraphOptions)
   const build = new GraphBuilder(model);
   const parameters = promote(model, options.parameters);
   const activations = (options.activations ?? []).map((name) => graph.value(name));
-  const boundaries = (options.recompute ?? []).map((name) => graph.value(name));
   const gates = (options.gates ?? []).map(({ value, axis }) => {
     return { name: value, input: addGate(build, graph.value(value), axis, `${value}.gate`) };
   });
@@ -77,14 +70,11 @@ export function buildTrainingGraph(source: Model, options: TrainingGraphOptions)
   graph.outputs.splice(0);
 
   const loss = options.loss(build, modelOutputs);
-  const forward = new Set(graph.nodes);
   const tables = parameters.filter(isRowTable);
   const dense = parameters.filter((parameter) => !tables.includes(parameter));
   const lookups = tables.flatMap((table) => table.consumers.map((node) => node.output()));
-  const gateInputs = gates.map(({ input }) => input);
-  const wanted = [...dense, ...lookups, ...activations, ...gateInputs, ...boundaries];
+  const wanted = [...dense, ...lookups, ...activations, ...gates.map(({ input }) => input)];
   const gradientOf = differentiate(build, loss, wanted);
-  recomputeSegments(build, forward, boundaries, gradientOf);
 
   const expose = exposer(build);
   const exposeGradient = (value: Value): string => {
