@@ -7,6 +7,7 @@ import { main } from 'assemblyscript/asc';
 
 const KERNELS = [
   { source: 'packages/core/assembly/kernels.ts', target: 'packages/core/src/train/kernels/kernels.generated.ts' },
+  { source: 'packages/core/assembly/dan.ts', target: 'packages/core/src/dan/kernels.generated.ts' },
   { source: 'packages/dan/assembly/dan.ts', target: 'packages/dan/src/kernels.generated.ts' },
 ];
 

@@ -8,3 +8,4 @@ export { buildPerfectHash, findSlot } from './perfect-hash';
 export type { PerfectHash } from './perfect-hash';
 export { quantizeTable } from './quantize';
 export { knownSlots, referenceLogits } from './reference';
+export { TokenHasher } from './token-hasher';
