@@ -5,7 +5,8 @@ import { failureOf } from './failure';
 import { tell } from './output';
 import { createProgram } from './program';
 
-async function main(): Promise<void> {
+/** Runs the command that the process was started with and sets its exit code. */
+export async function main(): Promise<void> {
   process.exitCode = EXIT.done;
   const program = createProgram(readEnvironment(), (code) => (process.exitCode = code));
   try {
@@ -20,5 +21,3 @@ async function main(): Promise<void> {
     process.exitCode = code;
   }
 }
-
-void main();

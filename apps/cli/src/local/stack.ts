@@ -25,7 +25,7 @@ export interface StackOptions {
   readonly port?: number;
   readonly signal?: AbortSignal;
   /** Hears what a user should know while the stack runs: a process that died and was started again. */
-  onNotice(message: string): void;
+  readonly onNotice: (message: string) => void;
 }
 
 export interface LocalStack {

@@ -22,9 +22,9 @@ export interface SupervisedOptions {
   /** Output is appended here. */
   readonly logFile: string;
   /** Hears that it died and is started again. */
-  onRestart(name: string, how: string): void;
+  readonly onRestart: (name: string, how: string) => void;
   /** Hears that it cannot run. */
-  onGiveUp(error: ModelpressError): void;
+  readonly onGiveUp: (error: ModelpressError) => void;
 }
 
 export class Supervised {
@@ -58,7 +58,13 @@ export class Supervised {
   private start(): ChildProcess {
     const { entry, env, logFile } = this.options;
     const log = openSync(logFile, 'a');
-    const child = fork(entry, { env, execArgv: ['--require', EXIT_WITH_PARENT], stdio: ['ignore', log, log, 'ipc'] });
+    const child = fork(entry, {
+      env,
+      execArgv: ['--require', EXIT_WITH_PARENT],
+      stdio: ['ignore', log, log, 'ipc'],
+      // Its own process group: Ctrl-C in a terminal reaches this process alone, which ends the others in order.
+      detached: true,
+    });
     closeSync(log);
     this.startedAt = Date.now();
     child.once('exit', (code, signal) => this.died(signal === null ? `code ${code}` : signal));

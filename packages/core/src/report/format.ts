@@ -71,8 +71,11 @@ const METRIC_NAMES: Readonly<Record<string, string>> = {
   macroF1: 'Macro F1',
   microF1: 'Micro F1',
   mcc: 'Matthews correlation',
+  ece: 'Calibration error',
   loss: 'Loss',
+  perplexity: 'Perplexity',
   'bytes.model': 'Size on disk',
+  'bytes.bundle': 'Size with tokenizer',
   'bytes.gzip': 'Size compressed',
   'memory.peak': 'Peak memory',
   parameters: 'Parameters',
@@ -82,6 +85,11 @@ const METRIC_NAMES: Readonly<Record<string, string>> = {
   'latency.p50': 'Latency p50',
   'latency.p95': 'Latency p95',
   'latency.p99': 'Latency p99',
+  'latency.load': 'Time to load',
+  'latency.endToEnd.p50': 'Text to result p50',
+  'latency.endToEnd.p95': 'Text to result p95',
+  'latency.endToEnd.p99': 'Text to result p99',
+  'throughput.endToEnd': 'Texts a second, text to result',
 };
 
 /** A metric's name for people; unknown ones keep theirs. */
