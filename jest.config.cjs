@@ -26,7 +26,7 @@ module.exports = {
     ],
   },
   transformIgnorePatterns: [
-    '/node_modules/(?!(?:\\.pnpm/[^/]+/node_modules/)?(@nestjs/|@huggingface/tokenizers/|content-disposition/|cookie/))',
+    '/node_modules/(?!(?:\\.pnpm/[^/]+/node_modules/)?(@nestjs/|@huggingface/tokenizers/|content-disposition/|cookie/|@tensorflow/tfjs-core/dist/(?!tf-core)))',
   ],
   globalSetup: '<rootDir>/tools/jest.global-setup.cjs',
   globalTeardown: '<rootDir>/tools/jest.global-teardown.cjs',

@@ -115,7 +115,7 @@ export function relativeError(a: readonly number[], b: readonly number[]): numbe
   return norm(a.map((value, i) => value - b[i])) / Math.max(norm(a), norm(b), 1e-30);
 }
 
-interface Prepared {
+export interface Prepared {
   readonly forward: Model;
   readonly backward: Model;
   readonly feeds: Feeds;
@@ -123,7 +123,7 @@ interface Prepared {
 }
 
 /** The models of a case with fixed pseudo-random inputs and output weights. */
-function prepare(gradientCase: GradientCase): Prepared {
+export function prepare(gradientCase: GradientCase): Prepared {
   const { forward, backward } = models(gradientCase);
   const feeds: Record<string, HostTensor> = {};
   gradientCase.inputs.forEach((input, i) => {
