@@ -22,6 +22,11 @@ export interface CompileOptions {
   readonly optimization?: 'disabled' | 'basic' | 'all';
   /** Reserve activation memory by a fixed plan; default false, which peaks lower. */
   readonly memoryPattern?: boolean;
+  /**
+   * Keep the memory of intermediate results for the next run; default true. Without it, executables that run in turns
+   * do not hold theirs at the same time, and a run that needs gigabytes takes a few percent longer.
+   */
+  readonly keepMemory?: boolean;
 }
 
 /** A compiled graph. */

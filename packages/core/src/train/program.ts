@@ -50,8 +50,6 @@ export class TrainingProgram {
   readonly slots: readonly ParameterSlot[];
   /** Tables whose gradients come as rows. */
   readonly tables: readonly ParameterSlot[];
-  /** Floating-point operations of one run; a multiply-add counts as 2. */
-  readonly flops: number;
   private readonly feeds: Record<string, HostTensor>;
   /** Output tensors, preallocated: for a first and for a further micro-batch of a step. */
   private readonly intoGradients: Record<string, HostTensor>;
@@ -60,12 +58,15 @@ export class TrainingProgram {
   private constructor(
     private readonly executable: Executable,
     private readonly graph: TrainingGraph,
+    /** Floating-point operations of one run; a multiply-add counts as 2. */
+    readonly flops: number,
+    /** Memory of activations that stays reserved between runs. */
+    readonly heldBytes: number,
     private readonly masks: DropoutMasks,
     slabs: ParameterSlabs,
     frozen: Readonly<Record<string, HostTensor>>,
   ) {
     const { gradients } = graph;
-    this.flops = costOf(graph.model).flops;
     this.slots = slabs.slots.filter(({ name }) => gradients.has(name));
     this.tables = this.slots.filter(({ name }) => gradients.get(name)?.kind === 'rows');
     this.feeds = { ...masks.feeds, ...gatesOfOnes(graph), ...frozen, ...slabs.feeds };
@@ -78,12 +79,14 @@ export class TrainingProgram {
    * Specialises, differentiates and compiles.
    * @param shapes of the batch's tensors, by input name
    * @param frozen large weights that are not trained: fed, because a session would copy them
+   * @param maxHeldBytes how much memory may stay reserved for activations between runs
    */
   static async compile(
     model: Model,
     shapes: ReadonlyMap<string, readonly number[]>,
     slabs: ParameterSlabs,
     frozen: Readonly<Record<string, HostTensor>>,
+    maxHeldBytes: number,
     options: ProgramOptions & { readonly runtime: Runtime; readonly compile: CompileOptions; readonly seed: number },
   ): Promise<TrainingProgram> {
     const inputs = new Set(model.graph.inputs.map(({ name }) => name));
@@ -99,8 +102,12 @@ export class TrainingProgram {
       gates: options.gates ?? [],
     });
     if (options.recompute) recomputeActivations(graph.model, graph.loss);
-    const executable = await options.runtime.compile(graph.model, options.compile);
-    return new TrainingProgram(executable, graph, new DropoutMasks(sites, options.seed), slabs, frozen);
+    const { flops, peakActivationBytes } = costOf(graph.model);
+    const keepMemory = peakActivationBytes <= maxHeldBytes;
+    const executable = await options.runtime.compile(graph.model, { keepMemory, ...options.compile });
+    const masks = new DropoutMasks(sites, options.seed);
+    const heldBytes = keepMemory ? peakActivationBytes : 0;
+    return new TrainingProgram(executable, graph, flops, heldBytes, masks, slabs, frozen);
   }
 
   /**

@@ -1,6 +1,6 @@
 /** @file Trains the parameters of a model: one call, one optimizer step. */
 import { ModelpressError, invalid } from '../errors';
-import { Tensor, clone, sizeOf } from '../graph';
+import { Tensor, clone } from '../graph';
 import type { Model } from '../graph';
 import { parameterNames, promoteToInputs } from '../passes';
 import { ortRuntime } from '../runtime/ort';
@@ -9,7 +9,10 @@ import { readCheckpoint, writeCheckpoint } from './checkpoint';
 import type { CheckpointArrays } from './checkpoint';
 import { AdamW } from './optimizer';
 import type { DecayRule, OptimizerConfig } from './optimizer';
+import { floatWeight, frozenWeights } from './initial-weights';
 import { TrainingProgram } from './program';
+import { ProgramCache } from './program-cache';
+import type { BatchShapes } from './program-cache';
 import type { BackwardResult, BatchInputs, ProgramOptions } from './program';
 import { ParameterSlabs } from './slabs';
 import type { ParameterSlot } from './slabs';
@@ -57,9 +60,6 @@ export interface StepResult {
   readonly flops: number;
 }
 
-/** Batch shapes differ; each needs its own graph, and holds its activations in memory. */
-const MAX_PROGRAMS = 16;
-
 /** What a checkpoint's state holds. */
 interface TrainerState {
   readonly step: number;
@@ -78,7 +78,7 @@ export class Trainer {
   private readonly runtime: Runtime;
   private readonly optimizer: AdamW;
   private readonly frozen: Readonly<Record<string, HostTensor>>;
-  private readonly programs = new Map<string, Promise<TrainingProgram>>();
+  private readonly programs: ProgramCache;
   private readonly masked = new Set<string>();
   private forwardPass: Promise<Executable> | undefined;
   private stepsDone = 0;
@@ -92,7 +92,8 @@ export class Trainer {
     this.slabs = ParameterSlabs.allocate(tensors.map(({ name, tensor }) => ({ name, dims: tensor.dims })));
     for (const { name, tensor } of tensors) this.slabs.slot(name).weight.set(tensor.data);
     this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor);
-    this.frozen = frozenWeights(options.model, this.slabs);
+    this.frozen = frozenWeights(options.model, new Set(names));
+    this.programs = new ProgramCache((shapes, maxHeldBytes) => this.compileProgram(shapes, maxHeldBytes));
   }
 
   /** Steps done so far. */
@@ -121,7 +122,7 @@ export class Trainer {
     let flops = 0;
     try {
       for (const [i, { inputs }] of microBatches.entries()) {
-        const program = await this.programFor(inputs);
+        const program = await this.programs.get(inputs);
         const result = await program.run(inputs, step, i);
         requireFinite(result.loss, 'loss', step);
         lossSum += result.loss;
@@ -210,30 +211,14 @@ export class Trainer {
   }
 
   async release(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).release();
-    this.programs.clear();
+    await this.programs.release();
     await (await this.forwardPass)?.release();
     this.forwardPass = undefined;
   }
 
-  private async programFor(inputs: BatchInputs): Promise<TrainingProgram> {
-    const shapes = new Map(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
-    const key = JSON.stringify([...shapes]);
-    const found = this.programs.get(key);
-    this.programs.delete(key);
-    const program = found ?? this.compileProgram(shapes);
-    this.programs.set(key, program); // last = most recently used
-    if (this.programs.size > MAX_PROGRAMS) {
-      const [oldest, unused] = [...this.programs][0];
-      this.programs.delete(oldest);
-      await (await unused).release();
-    }
-    return program;
-  }
-
-  private async compileProgram(shapes: ReadonlyMap<string, readonly number[]>): Promise<TrainingProgram> {
+  private async compileProgram(shapes: BatchShapes, maxHeldBytes: number): Promise<TrainingProgram> {
     const { runtime, options } = this;
-    const program = await TrainingProgram.compile(this.model, shapes, this.slabs, this.frozen, {
+    const program = await TrainingProgram.compile(this.model, shapes, this.slabs, this.frozen, maxHeldBytes, {
       ...options,
       runtime,
       compile: options.compile ?? {},
@@ -265,39 +250,6 @@ export class Trainer {
     const masks = [...masked].map((name) => [`mask/${name}`, this.slabs.slot(name).mask] as const);
     return new Map<string, Float32Array | Uint8Array>([...entries, ...masks]);
   }
-}
-
-/** Smaller weights may be copied into every session. */
-const LARGE_ELEMENTS = 2 ** 16;
-
-/** Large weights that are not trained, as feeds. */
-const frozenWeights = (model: Model, slabs: ParameterSlabs): Record<string, HostTensor> =>
-  Object.fromEntries(
-    model.graph.initializers.flatMap(({ name, constant }) => {
-      if (!constant || slabs.has(name) || constant.size < LARGE_ELEMENTS) return [];
-      return [[name, { dtype: constant.dtype, dims: constant.dims, data: constant.data } as const]];
-    }),
-  );
-
-/** The data of a weight that can be trained. */
-function floatWeight(model: Model, name: string): Tensor<'float32'> {
-  const { constant } = model.graph.value(name);
-  if (!constant?.is('float32')) {
-    throw invalid(
-      'train.parameter',
-      `"${name}" is ${constant ? constant.dtype : 'not an initializer'}; only float32 weights can be trained.`,
-      { field: name },
-    );
-  }
-  const bad = constant.data.findIndex((x) => !Number.isFinite(x));
-  if (bad >= 0) {
-    throw invalid(
-      'train.not-finite',
-      `Weight "${name}" holds ${constant.data[bad]} at element ${bad} of ${sizeOf(constant.dims)}.`,
-      { field: name },
-    );
-  }
-  return constant;
 }
 
 function requireFinite(value: number, what: 'loss' | 'gradient', step: number): void {

@@ -57,14 +57,15 @@ async function requireDevice(device: Device): Promise<void> {
 }
 
 function sessionOptions(device: Device, options: CompileOptions): ort.InferenceSession.SessionOptions {
-  const { threads = availableParallelism(), spin = false, optimization = 'all', memoryPattern = false } = options;
+  const { threads = availableParallelism(), spin = false, optimization = 'all' } = options;
   return {
     executionProviders: [device],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
     graphOptimizationLevel: optimization,
-    enableMemPattern: memoryPattern,
+    enableMemPattern: options.memoryPattern ?? false,
+    enableCpuMemArena: options.keepMemory ?? true,
     logSeverityLevel: LOG_FATAL,
     extra: { 'session.intra_op.allow_spinning': spin ? '1' : '0' },
   };
