@@ -16,6 +16,8 @@ export { perturb, PERTURBATIONS } from './perturb';
 export type { Perturbation, PerturbOptions } from './perturb';
 export { predict } from './predict';
 export type { Predictions, PredictOptions } from './predict';
+export { scoreGeneration } from './score-generation';
+export type { GeneratedExample, GenerationOptions, GenerationScores } from './score-generation';
 export { scoreRegression } from './regression';
 export type { RegressionScores } from './regression';
 export { meanRougeL, rougeL } from './rouge';

@@ -3,7 +3,6 @@ import { crossEntropy } from '../autodiff';
 import type { Task } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import type { Value } from '../graph';
-import type { GraphBuilder } from '../graph/builder';
 import { staticShape } from '../ops/shapes';
 import type { HostTensor } from '../runtime/runtime';
 import type { Batch, TokenRows } from '../text';

@@ -1,6 +1,7 @@
 /** @file Scores of the weights being trained, on batches of a split. */
 import type { Manifest } from '../bundle';
 import { scoreClassification } from '../evaluate/classification';
+import { logSumExp } from '../evaluate/perplexity';
 import { scoreRegression } from '../evaluate/regression';
 import type { Batches } from '../text';
 import type { Trainer } from '../train/trainer';
@@ -83,12 +84,4 @@ async function meanTokenLoss(
     });
   }
   return sum / tokens;
-}
-
-function logSumExp(values: Float32Array): number {
-  let top = -Infinity;
-  for (const value of values) if (value > top) top = value;
-  let sum = 0;
-  for (const value of values) sum += Math.exp(value - top);
-  return top + Math.log(sum);
 }

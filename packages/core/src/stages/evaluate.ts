@@ -2,12 +2,14 @@ import { z } from 'zod';
 import { readManifest } from '../bundle';
 import type { Manifest } from '../bundle';
 import { invalid, ModelpressError, unsupported } from '../errors';
-import { predict, scoreLanguageModel, scoreRegression } from '../evaluate';
+import { predict, scoreRegression } from '../evaluate';
 import type { PredictOptions } from '../evaluate';
 import { ortRuntime } from '../runtime';
 import { readDatasetInfo, SPLITS } from '../text';
 import type { DatasetInfo, Split } from '../text';
 import { classificationOutcome } from './evaluate-classification';
+import { generationOutcome, generationScores, languageScores } from './evaluate-language';
+import type { Score } from './evaluate-language';
 import { plainOutcome } from './evaluate-plain';
 import type { Issue, StageContext, StageDefinition, StagePreview, StageResult } from './stage';
 
@@ -16,7 +18,7 @@ const schema = z.strictObject({
     .enum(SPLITS)
     .optional()
     .describe('Split to evaluate on; default: test, or the best that the data set has (dev, train).'),
-  batchSize: z.int().min(1).max(1024).default(32).describe('Rows fed at once.'),
+  batchSize: z.int().min(1).max(1024).optional().describe('Rows fed at once; default 32, of language models 8.'),
   maxLength: z.int().min(2).optional().describe('Longest text in tokens; default: what the model takes.'),
   resamples: z
     .int()
@@ -24,14 +26,22 @@ const schema = z.strictObject({
     .max(100_000)
     .default(1000)
     .describe('Bootstrap resamples behind each confidence interval.'),
+  generation: z
+    .strictObject({
+      prompts: z.int().min(1).default(200).describe('Prompts to answer: the first of the split.'),
+      maxNewTokens: z.int().min(1).max(1024).default(64).describe('Tokens after which an answer is cut off.'),
+    })
+    .prefault({})
+    .describe('For causal language models on generation data.'),
 });
 type EvaluateConfig = z.infer<typeof schema>;
 
 export const evaluateStage: StageDefinition<EvaluateConfig> = {
   type: 'evaluate',
-  version: 1,
+  version: 2,
   queue: 'bench',
-  summary: 'Measures quality on labelled data, beside the original model: accuracy, macro F1, per class, fidelity.',
+  summary:
+    'Measures quality beside the original model: accuracy, macro F1, per class, fidelity; perplexity, BLEU and ROUGE-L of language models.',
   schema,
   needs: { model: true, baseline: true, datasets: ['data'] },
   makesModel: false,
@@ -44,13 +54,15 @@ function check({ split, maxLength }: EvaluateConfig, { model, datasets: { data }
   const issue = (path: string, code: string, message: string): void => void issues.push({ path, code, message });
   if (split && data && !data.splits[split])
     issue('split', 'no-such-split', `The data set "${data.name}" has no ${split} split.`);
-  if (data?.kind === 'unlabelled') issue('', 'no-labels', `The data set "${data.name}" has no labels to compare with.`);
   if (!model) return issues;
+  const isLanguageModel = model.task === 'causal-lm' || model.task === 'masked-lm';
+  if (data && !isLanguageModel && (data.kind === 'unlabelled' || data.kind === 'generation'))
+    issue('', 'no-labels', `The data set "${data.name}" has no labels to compare with.`);
   if (!model.tokenizer) issue('', 'no-tokenizer', 'The model has no tokenizer, so it cannot read texts.');
   if (maxLength !== undefined && maxLength > model.maxLength) {
     issue('maxLength', 'too-long', `The model takes at most ${model.maxLength} tokens.`);
   }
-  const foreign = data ? labelsMissingIn(model, data) : [];
+  const foreign = data && !isLanguageModel ? labelsMissingIn(model, data) : [];
   if (foreign.length > 0) {
     issue(
       '',
@@ -75,7 +87,7 @@ async function run(config: EvaluateConfig, context: StageContext): Promise<Stage
   } = context;
   if (model === undefined || data === undefined)
     throw invalid('stage.inputs', 'The evaluate stage needs a model and data.');
-  const { splits } = await readDatasetInfo(data);
+  const { splits, kind } = await readDatasetInfo(data);
   const split = config.split ?? SPLITS.findLast((name) => splits[name]);
   if (!split) throw invalid('evaluate.no-split', 'The data set has no split.', { field: 'split' });
   const baseline = context.baseline === model ? undefined : context.baseline;
@@ -90,11 +102,14 @@ async function run(config: EvaluateConfig, context: StageContext): Promise<Stage
       });
     case 'regression':
       return plainOutcome(...(await both(evaluation, model, baseline, regressionScores)), split);
-    case 'causal-lm':
-      return plainOutcome(...(await both(evaluation, model, baseline, languageScores)), split);
     case 'masked-lm':
+      return plainOutcome(...(await both(evaluation, model, baseline, languageScores)), split);
+    case 'causal-lm':
+      return kind === 'generation'
+        ? generationOutcome(...(await both(evaluation, model, baseline, generationScores(config.generation))), split)
+        : plainOutcome(...(await both(evaluation, model, baseline, languageScores)), split);
     case 'embedding':
-      throw unsupported('evaluate.task', `A ${task} model has no labels to be right about.`, { field: 'task' });
+      throw unsupported('evaluate.task', 'An embedding model has no labels to be right about.', { field: 'task' });
   }
 }
 
@@ -106,16 +121,9 @@ interface Evaluation {
   readonly split: Split;
 }
 
-type Score<T> = (model: string, data: string, split: Split, options: PredictOptions) => Promise<T>;
-
 async function regressionScores(...args: Parameters<Score<unknown>>): Promise<Record<string, number>> {
   const { logits, labels } = await predict(...args);
   return { ...scoreRegression(logits, labels) };
-}
-
-async function languageScores(...args: Parameters<Score<unknown>>): Promise<Record<string, number>> {
-  const { perplexity, negativeLogLikelihood, tokens } = await scoreLanguageModel(...args);
-  return { perplexity, loss: negativeLogLikelihood / tokens };
 }
 
 /** Scores the model, then the original. An original that cannot be scored on this data leaves a warning. */
@@ -129,7 +137,7 @@ async function both<T>(
   const options = (start: number, phase: string): PredictOptions => ({
     runtime: ortRuntime,
     compile: { threads: context.threads },
-    batchSize: config.batchSize,
+    ...(config.batchSize === undefined ? {} : { batchSize: config.batchSize }),
     ...(config.maxLength === undefined ? {} : { maxLength: config.maxLength }),
     signal: context.signal,
     onProgress: (fraction) => context.progress({ fraction: 0.95 * (start + share * fraction), phase }),

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { benchmarkStage } from './benchmark';
 import { evaluateStage } from './evaluate';
 import { finetuneStage } from './finetune';
+import { pretrainStage } from './pretrain';
 import { pruneStage } from './prune';
 import { quantizeStage } from './quantize';
 import type { QueueName, StageDefinition } from './stage';
@@ -10,11 +11,12 @@ import type { QueueName, StageDefinition } from './stage';
 export * from './stage';
 
 /** Stage types that this version implements. */
-export const STAGE_TYPES = ['finetune', 'prune', 'quantize', 'evaluate', 'benchmark'] as const;
+export const STAGE_TYPES = ['pretrain', 'finetune', 'prune', 'quantize', 'evaluate', 'benchmark'] as const;
 export type StageType = (typeof STAGE_TYPES)[number];
 
 /** Every stage by type. */
 export const STAGES: Readonly<Record<StageType, StageDefinition>> = {
+  pretrain: pretrainStage,
   finetune: finetuneStage,
   prune: pruneStage,
   quantize: quantizeStage,

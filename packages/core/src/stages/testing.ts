@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { writeBundle } from '../bundle/bundle';
 import { createTransformer, transformerConfig } from '../models';
 import { datasetInfoSchema } from '../text';
-import type { Example, Split } from '../text';
+import type { DatasetKind, Example, Split } from '../text';
 import type { Progress, StageContext } from './stage';
 
 const WORDS = [
@@ -60,8 +60,11 @@ export const tinyExamples = (count: number): Example[] =>
     label: i % 3 === 0 ? 'negative' : 'positive',
   }));
 
-/** Writes an imported classification data set. */
-export function datasetFolder(splits: Partial<Record<Split, readonly Example[]>>): string {
+/** Writes an imported data set. */
+export function datasetFolder(
+  splits: Partial<Record<Split, readonly Example[]>>,
+  kind: DatasetKind = 'classification',
+): string {
   const folder = join(temporaryFolder(), 'data');
   mkdirSync(folder);
   const statistics = Object.entries(splits).map(([split, examples]) => {
@@ -71,8 +74,8 @@ export function datasetFolder(splits: Partial<Record<Split, readonly Example[]>>
   const info = datasetInfoSchema.parse({
     format: 1,
     name: 'tiny',
-    kind: 'classification',
-    labels: ['negative', 'positive'],
+    kind,
+    labels: kind === 'classification' ? ['negative', 'positive'] : [],
     splits: Object.fromEntries(statistics),
     warnings: [],
   });
