@@ -1,23 +1,35 @@
 /** @file Small-tensor arithmetic in JavaScript for the rules' `evaluate`. Numbers are exact to 2^53. */
 import { unsupported } from '../errors';
+import type { ModelpressError } from '../errors';
 import { DTYPES, Tensor, sizeOf } from '../graph';
 import type { DType, TypedArray } from '../graph';
 
-/** Types whose array elements are the numbers themselves. */
-const isPlain = (
-  dtype: DType,
-): dtype is Exclude<DType, 'int64' | 'uint64' | 'float16' | 'bfloat16' | 'int4' | 'uint4'> =>
-  !['int64', 'uint64', 'float16', 'bfloat16', 'int4', 'uint4'].includes(dtype);
+type BitsOnly = 'float16' | 'bfloat16' | 'int4' | 'uint4';
+
+/** Whether elements of this type can be computed with here: half precision and 4-bit tensors are bits to JavaScript. */
+export const isComputable = (dtype: DType): dtype is Exclude<DType, BitsOnly> =>
+  !['float16', 'bfloat16', 'int4', 'uint4'].includes(dtype);
+
+/** Elements as numbers. */
+export function numbersOf(tensor: Tensor): number[] {
+  if (!isComputable(tensor.dtype)) throw notComputable(tensor.dtype);
+  return tensor.toNumbers();
+}
 
 /** A tensor of `dtype` from numbers: integers wrap as in C, floats round. */
 export function fromNumbers(dtype: DType, dims: readonly number[], values: readonly number[]): Tensor {
+  if (!isComputable(dtype)) throw notComputable(dtype);
   if (dtype === 'int64' || dtype === 'uint64') {
+    const outside = values.find((value) => !Number.isFinite(value));
+    if (outside !== undefined) throw unsupported('ops.dtype', `${outside} has no ${dtype} form.`);
     const integers = values.map((value) => BigInt(Math.trunc(value)));
     return Tensor.of(dtype, dims, dtype === 'int64' ? BigInt64Array.from(integers) : BigUint64Array.from(integers));
   }
-  if (!isPlain(dtype)) throw unsupported('ops.dtype', `${dtype} tensors are not computed in JavaScript.`);
   return Tensor.of(dtype, dims, new DTYPES[dtype].array(values));
 }
+
+const notComputable = (dtype: DType): ModelpressError =>
+  unsupported('ops.dtype', `${dtype} tensors are not computed in JavaScript.`);
 
 /** Row-major strides in elements. */
 export function stridesOf(dims: readonly number[]): number[] {
@@ -72,7 +84,7 @@ export function broadcastDims(...shapes: readonly (readonly number[])[]): number
 export function mapElements(dtype: DType, inputs: readonly Tensor[], f: (...x: number[]) => number): Tensor {
   const dims = broadcastDims(...inputs.map((input) => input.dims));
   const strides = inputs.map((input) => broadcastStrides(input.dims, dims.length));
-  const values = inputs.map((input) => input.toNumbers());
+  const values = inputs.map(numbersOf);
   const result: number[] = [];
   for (const index of indicesOf(dims)) {
     result.push(f(...values.map((list, i) => list[offsetOf(index, strides[i])])));

@@ -3,7 +3,7 @@ import { formatShape, isFloat, sizeOf } from '../graph';
 import type { Dim, Node, Shape, Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
 import { commonDtype } from './binary';
-import { fromNumbers, broadcastDims, broadcastStrides, indicesOf, offsetOf } from './elements';
+import { fromNumbers, broadcastDims, broadcastStrides, indicesOf, numbersOf, offsetOf } from './elements';
 import { flattenRows, reshape, unbroadcast } from './gradient';
 import { gemm, product } from './product';
 import type { GradContext, OpRule } from './rule';
@@ -83,7 +83,7 @@ export const MatMul: OpRule = {
     const [rows, inner, columns] = [aDims.at(-2)!, aDims.at(-1)!, bDims.at(-1)!];
     const aStrides = broadcastStrides(aDims.slice(0, -2), batch.length);
     const bStrides = broadcastStrides(bDims.slice(0, -2), batch.length);
-    const [aData, bData] = [a!.toNumbers(), b!.toNumbers()];
+    const [aData, bData] = [numbersOf(a!), numbersOf(b!)];
     const values: number[] = [];
     for (const index of indicesOf(batch)) {
       const aStart = offsetOf(index, aStrides) * rows * inner;

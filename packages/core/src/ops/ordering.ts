@@ -1,7 +1,7 @@
 /** @file Ops along one axis: ArgMax, TopK, CumSum, Trilu. */
 import { Tensor } from '../graph';
 import type { Dim, Node, Shape } from '../graph';
-import { fromNumbers, indicesOf, offsetOf, stridesOf } from './elements';
+import { fromNumbers, indicesOf, numbersOf, offsetOf, stridesOf } from './elements';
 import { perInput, perOutput } from './flops';
 import { zeros } from './gradient';
 import type { OpRule } from './rule';
@@ -29,7 +29,7 @@ export const ArgMax: OpRule = {
   grad: 'none',
   flops: perInput(1),
   evaluate: (node, [x]) => {
-    const values = x!.toNumbers();
+    const values = numbersOf(x!);
     const takesLast = node.attribute('select_last_index', 'int', 0) === 1;
     const winners: number[] = [];
     forEachLine(x!.dims, axisOf(node, x!.dims.length, 0), (line) => {
@@ -80,7 +80,7 @@ export const CumSum: OpRule = {
     const axis = normalizeAxis(node, axisTensor!.toNumbers()[0], x!.dims.length);
     const isExclusive = node.attribute('exclusive', 'int', 0) === 1;
     const isReverse = node.attribute('reverse', 'int', 0) === 1;
-    const values = x!.toNumbers();
+    const values = numbersOf(x!);
     forEachLine(x!.dims, axis, (line) => {
       let total = 0;
       for (const position of isReverse ? [...line].reverse() : line) {
@@ -106,7 +106,7 @@ export const Trilu: OpRule = {
     const isUpper = node.attribute('upper', 'int', 1) === 1;
     const diagonal = k?.toNumbers()[0] ?? 0;
     const [rows, columns] = x!.dims.slice(-2) as [number, number];
-    const values = x!.toNumbers().map((value, position) => {
+    const values = numbersOf(x!).map((value, position) => {
       const column = position % columns;
       const row = Math.floor(position / columns) % rows;
       return (isUpper ? column - row >= diagonal : column - row <= diagonal) ? value : 0;

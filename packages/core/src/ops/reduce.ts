@@ -3,7 +3,7 @@ import { isFloat, sizeOf } from '../graph';
 import type { Dim, Node, Shape, Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
 import { constantOf } from './constant-value';
-import { fromNumbers, indicesOf, offsetOf, stridesOf } from './elements';
+import { fromNumbers, indicesOf, numbersOf, offsetOf, stridesOf } from './elements';
 import { perInput } from './flops';
 import { reduceSum, reshape } from './gradient';
 import type { GradRule, OpRule } from './rule';
@@ -76,7 +76,7 @@ const reduction = ({ f, grad, floatOnly = false }: Reduction): OpRule => ({
     const kept = reducedShape(dims, axes, true) as readonly number[];
     const strides = stridesOf(kept).map((stride, axis) => (axes.includes(axis) ? 0 : stride));
     const groups: number[][] = Array.from({ length: sizeOf(kept) }, () => []);
-    const values = x!.toNumbers();
+    const values = numbersOf(x!);
     let position = 0;
     for (const index of indicesOf(dims)) groups[offsetOf(index, strides)].push(values[position++]);
     const shape = reducedShape(dims, axes, node.attribute('keepdims', 'int', 1) === 1) as readonly number[];

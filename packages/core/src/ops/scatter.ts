@@ -2,7 +2,7 @@
 import { sizeOf } from '../graph';
 import type { Node, Tensor, Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
-import { fromNumbers, indicesOf, offsetOf, stridesOf } from './elements';
+import { fromNumbers, indicesOf, numbersOf, offsetOf, stridesOf } from './elements';
 import { zeros } from './gradient';
 import { checkIndices } from './gather';
 import type { GradContext, InferContext, OpRule, ValueType } from './rule';
@@ -42,7 +42,7 @@ const zerosLike = (build: GraphBuilder, value: Value): Value => zeros(build, sta
 
 /** Writes `updates` at flat positions of `x`. */
 function write(x: Tensor, positions: Iterable<number>, updates: Tensor, reduction: Reduction): Tensor {
-  const values = x.toNumbers();
+  const values = numbersOf(x);
   const news = updates.toNumbers();
   let next = 0;
   for (const position of positions) {

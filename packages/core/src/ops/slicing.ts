@@ -4,7 +4,7 @@ import type { Dim, Node, Shape, Tensor, Value } from '../graph';
 import type { GraphBuilder } from '../graph/builder';
 import { commonDtype } from './binary';
 import { constantOf } from './constant-value';
-import { fromNumbers, offsetOf, pick, stridesOf } from './elements';
+import { fromNumbers, numbersOf, offsetOf, pick, stridesOf } from './elements';
 import { scatterAlongAxis, zeros } from './gradient';
 import type { OpRule } from './rule';
 import { dimsClash, freshDim, normalizeAxis, shapeError, staticShape, unsupportedForm, withDim } from './shapes';
@@ -176,7 +176,7 @@ export const Concat: OpRule = {
     const tensors = inputs as readonly Tensor[];
     const axis = normalizeAxis(node, node.attribute('axis', 'int', 0), tensors[0].dims.length);
     const outer = sizeOf(tensors[0].dims.slice(0, axis));
-    const lists = tensors.map((tensor) => tensor.toNumbers());
+    const lists = tensors.map(numbersOf);
     const values: number[] = [];
     for (let block = 0; block < outer; block++) {
       for (const list of lists) {

@@ -1,7 +1,7 @@
 /** @file Softmax and its logarithm along one axis (opset 13 and later). */
 import { isFloat, sizeOf } from '../graph';
 import type { Tensor, Value } from '../graph';
-import { fromNumbers } from './elements';
+import { fromNumbers, numbersOf } from './elements';
 import { perOutput } from './flops';
 import { reduceSum } from './gradient';
 import type { GradContext, InferContext, OpRule, ValueType } from './rule';
@@ -26,7 +26,7 @@ function mapLines(x: Tensor, axis: number, f: (line: readonly number[]) => numbe
   const at = axis < 0 ? axis + x.dims.length : axis;
   const step = sizeOf(x.dims.slice(at + 1));
   const length = x.dims[at];
-  const values = x.toNumbers();
+  const values = numbersOf(x);
   for (let start = 0; start < values.length; start += step * length) {
     for (let offset = start; offset < start + step; offset++) {
       const line = Array.from({ length }, (_, i) => values[offset + i * step]);

@@ -79,4 +79,13 @@ graph main(%x: float32[8,32,64]) -> (%y) {
     build.output(build.op('Shape', [build.input('x', 'float32', [2])]), 'y');
     expect(applied(foldConstants, build.model).graph.nodes).toHaveLength(1);
   });
+
+  it('leaves arithmetic on half precision to the runtime', () => {
+    const build = new GraphBuilder(new Model(new Graph()));
+    const half = build.constant(Tensor.of('float16', [], Uint16Array.of(0x3c00)));
+    const x = build.input('x', 'float32', [2]);
+    build.output(build.op('Mul', [x, build.op('Cast', [half], { to: 1 })]), 'y');
+    const ops = applied(foldConstants, build.model).graph.nodes.map(({ opType }) => opType);
+    expect(ops).toEqual(['Cast', 'Mul']);
+  });
 });

@@ -1,5 +1,6 @@
 import type { Model, Node, Tensor, Value } from '../graph';
 import { isStatic, sizeOf } from '../graph';
+import { isComputable } from '../ops/elements';
 import { inferNode, ruleFor } from '../ops/infer';
 import type { Pass } from './pass';
 import { isParameter } from './rewrite';
@@ -57,10 +58,16 @@ export const foldConstants: Pass = (model) => {
 function evaluate(node: Node, model: Model, computed: ReadonlySet<Value>): readonly Tensor[] | undefined {
   const rule = ruleFor(node);
   const isOutput = node.outputs.some((output) => model.graph.outputs.includes(output));
-  if (!rule.evaluate || isOutput || !areInputsKnown(node, computed)) return undefined;
+  if (!rule.evaluate || isOutput || !areInputsKnown(node, computed) || !isComputableNode(node)) return undefined;
   const inputs = node.inputs.map((value) => value?.constant ?? null);
   const results = rule.evaluate(node, inputs, model.opset);
   return results.length >= node.outputs.length ? results : undefined;
+}
+
+/** Half precision and 4-bit constants are bits to JavaScript: what computes with them stays in the graph. */
+function isComputableNode({ opType, inputs, outputs }: Node): boolean {
+  if (opType === 'Constant' || READS_SHAPE_ONLY.has(opType)) return true;
+  return [...inputs, ...outputs].every((value) => !value?.dtype || isComputable(value.dtype));
 }
 
 function areInputsKnown(node: Node, computed: ReadonlySet<Value>): boolean {
