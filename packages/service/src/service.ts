@@ -20,7 +20,7 @@ import { RecipeService } from './services/recipes';
 import { ReportService } from './services/reports';
 import { RunService } from './services/runs';
 import { sweep } from './services/sweeper';
-import { recoverLost } from './worker/registration';
+import { LostWorkers } from './worker/registration';
 import { every } from './worker/timer';
 
 const RECOVERY_MS = 5000;
@@ -30,8 +30,9 @@ const SWEEP_MS = 3_600_000;
 export async function openService(config: Config, stages: StageDefinitions): Promise<Service> {
   const platform = await openPlatform(config, 'api', stages);
   const { database, transactions, signals, store, ended, logger, leases } = platform;
+  const lost = new LostWorkers(database, leases);
   const stopTimers = [
-    every(RECOVERY_MS, logger, () => recoverLost(database, leases)),
+    every(RECOVERY_MS, logger, () => lost.recover()),
     every(SWEEP_MS, logger, () => sweep(transactions, store.objects)),
   ];
   const projects = new ProjectService(database);

@@ -63,8 +63,14 @@ export async function migrate(database: DataSource): Promise<void> {
   }
 }
 
-/** Statements that would still be needed to make the schema match the entities: none, unless a migration is missing. */
-export async function migrationDrift(database: DataSource): Promise<readonly string[]> {
-  const { upQueries } = await database.driver.createSchemaBuilder().log();
-  return upQueries.map(({ query }) => query);
+/** Statements that would still be needed to make the schema match the entities, and those that undo them. */
+export interface MigrationDrift {
+  readonly up: readonly string[];
+  readonly down: readonly string[];
+}
+
+/** Empty, unless a migration is missing. */
+export async function migrationDrift(database: DataSource): Promise<MigrationDrift> {
+  const { upQueries, downQueries } = await database.driver.createSchemaBuilder().log();
+  return { up: upQueries.map(({ query }) => query), down: downQueries.map(({ query }) => query).reverse() };
 }

@@ -17,23 +17,23 @@ afterAll(async () => {
 
 describe('migrations', () => {
   it('make exactly the schema of the entities', async () => {
-    expect(await migrationDrift(database)).toEqual([]);
+    expect((await migrationDrift(database)).up).toEqual([]);
   });
 
   it('show what is missing when they do not', async () => {
     await database.query('ALTER TABLE job DROP COLUMN priority');
-    expect((await migrationDrift(database)).join()).toContain('ADD "priority"');
+    expect((await migrationDrift(database)).up.join()).toContain('ADD "priority"');
     await database.query('ALTER TABLE job ADD COLUMN priority integer NOT NULL');
-    expect(await migrationDrift(database)).toEqual([]);
+    expect((await migrationDrift(database)).up).toEqual([]);
   });
 
   it('can be undone and done again, by many processes at once', async () => {
     await database.undoLastMigration();
-    expect((await migrationDrift(database)).length).toBeGreaterThan(0);
+    expect((await migrationDrift(database)).up.length).toBeGreaterThan(0);
     const others = await Promise.all([1, 2, 3].map(() => openDatabase({ url: test.url })));
     await Promise.all(others.map(migrate));
     await Promise.all(others.map((other) => other.destroy()));
-    expect(await migrationDrift(database)).toEqual([]);
+    expect((await migrationDrift(database)).up).toEqual([]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/config';
 
 export type { Logger };
@@ -15,16 +15,17 @@ const SECRET_FIELDS = [
   'url',
 ];
 
-/** JSON lines on standard output. */
-export function createLogger(name: string, level: Config['logLevel']): Logger {
-  return pino({
+/** JSON lines on standard output, or into `sink`. */
+export function createLogger(name: string, level: Config['logLevel'], sink?: DestinationStream): Logger {
+  const options = {
     name,
     level,
     redact: {
       paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
-      censor: (value) => (typeof value === 'string' ? redactUrl(value) : '[secret]'),
+      censor: (value: unknown) => (typeof value === 'string' ? redactUrl(value) : '[secret]'),
     },
-  });
+  };
+  return sink === undefined ? pino(options) : pino(options, sink);
 }
 
 /** Keeps where an address leads and drops who may go there; any other text goes as a whole. */

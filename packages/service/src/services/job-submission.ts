@@ -17,7 +17,7 @@ import {
 import { insertRows } from '../database/write';
 import { isId, newId } from '../ids';
 import type { Plan, PlanFolder, PlanInput, PlannedRun } from '../planner/plan';
-import { changeRun, updateRun } from '../state/machine';
+import { changeJob, changeRun, updateRun } from '../state/machine';
 import { admit, markReady, settleJob, withdraw, type JobEnded } from '../state/progression';
 
 const DEFAULT_PRIORITY = 5;
@@ -116,7 +116,8 @@ export async function createJob(
     }),
   );
   await readyRuns(tx, job);
-  return settleJob(tx, job, ended);
+  const joinsRunning = [...runs.values()].some(({ run }) => run.state === 'running');
+  return settleJob(tx, joinsRunning ? await changeJob(tx, job, 'start') : job, ended);
 }
 
 function unplanned(key: string): never {

@@ -100,7 +100,12 @@ describe('a job', () => {
   it('joins equal work that is under way', async () => {
     const stages = [append({ steps: 20 })];
     const first = await submit(stages);
+    await eventually(
+      'it runs',
+      async () => (await stack.service.jobs.get(stack.projectId, first.id)).state === 'running',
+    );
     const second = await submit(stages);
+    expect(second.state).toBe('running');
     expect(second.stages[0]).toMatchObject({ reused: true, runId: first.stages[0]?.runId });
     const [one, two] = await Promise.all([stack.jobEnd(first.id), stack.jobEnd(second.id)]);
     expect([one.state, two.state]).toEqual(['succeeded', 'succeeded']);

@@ -24,7 +24,7 @@ export class QueueStatusService implements QueueStatus {
         return { queue, waiting, running, workers: workers.filter((worker) => worker.queue === queue).length };
       }),
       workers: workers.map((worker) => ({
-        ...omit(worker, 'pid'),
+        ...omit(worker, 'pid', 'machine'),
         runs: held.find((count) => count.worker === worker.id)?.runs ?? 0,
       })),
     };

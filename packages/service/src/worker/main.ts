@@ -7,28 +7,20 @@ import { startWorker, type RunningWorker } from './worker';
 
 /** Serves one queue until SIGTERM or SIGINT. The process ends with code 1 if it cannot start. */
 export async function runWorker(queue: QueueName): Promise<void> {
-  const logger = createLogger(`worker-${queue}`, 'info');
   try {
     const config = loadConfig();
-    const worker = await startWorker(config, {
-      queue,
-      stages: STAGES,
-      stagesModule: require.resolve('@modelpress/core'),
-    });
+    const stagesModule = require.resolve('@modelpress/core');
+    const worker = await startWorker(config, { queue, stages: STAGES, stagesModule });
     const { metricsPort } = config.worker;
     const server = metricsPort === undefined ? undefined : serveMetrics(worker, metricsPort);
-    let stopping = false;
-    const stop = (signal: NodeJS.Signals): void => {
-      if (stopping) return;
-      stopping = true;
-      logger.info({ signal }, 'The worker puts its work away and ends.');
-      server?.close();
-      void worker.close();
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        server?.close();
+        void worker.close();
+      });
+    }
   } catch (error) {
-    logger.fatal({ err: error }, 'The worker could not start.');
+    createLogger(`worker-${queue}`, 'info').fatal({ err: error }, 'The worker could not start.');
     process.exitCode = 1;
   }
 }

@@ -6,6 +6,7 @@ import type { WorkerConfig } from '../config/config';
 import { StageRunEntity, WorkerEntity, type StageRun, type WorkerRow } from '../database/entities';
 import { isAlive } from '../embedded/postmaster';
 import type { Leases } from '../state/leases';
+import { machineIdentity } from './machine';
 
 /** A worker that was not heard of for this long is taken for dead. */
 export const LOST_AFTER_MS = 15_000;
@@ -16,6 +17,7 @@ export function describeWorker(id: string, queue: QueueName, config: WorkerConfi
     id,
     name: `${queue}@${hostname()}:${process.pid}`,
     host: hostname(),
+    machine: machineIdentity(),
     pid: process.pid,
     queue,
     lanes: [...config.lanes],
@@ -38,24 +40,42 @@ export function heldRuns(database: DataSource, workerId: string, runIds: readonl
   return database.manager.findBy(StageRunEntity, { id: In([...runIds]), state: 'running', workerId });
 }
 
-/** Takes the runs of dead workers from them. Anyone may call this at any time. @returns how many runs there were. */
-export async function recoverLost(database: DataSource, leases: Leases): Promise<number> {
-  await dropDeadWorkers(database);
-  const orphans: StageRun[] = await database
-    .createQueryBuilder(StageRunEntity, 'run')
-    .where(`run.state = 'running'`)
-    .andWhere('NOT EXISTS (SELECT 1 FROM worker WHERE worker.id = run.worker_id)')
-    .getMany();
-  for (const run of orphans) await leases.lose(run);
-  return orphans.length;
-}
+/** Finds workers that have died and takes their runs from them. Every process has one; they do not mind each other. */
+export class LostWorkers {
+  private readonly machine = machineIdentity();
+  /** When each worker was last heard of, as of this process's last look. */
+  private lastSeen = new Map<string, number>();
 
-async function dropDeadWorkers(database: DataSource): Promise<void> {
-  const workers = await database.manager.find(WorkerEntity);
-  const dead = workers.filter(({ host, pid, seenAt }) => {
-    const silent = Date.now() - seenAt.getTime() > LOST_AFTER_MS;
+  constructor(
+    private readonly database: DataSource,
+    private readonly leases: Leases,
+  ) {}
+
+  /** @returns how many runs had lost their worker. */
+  async recover(): Promise<number> {
+    await this.dropDeadWorkers();
+    const orphans: StageRun[] = await this.database
+      .createQueryBuilder(StageRunEntity, 'run')
+      .where(`run.state = 'running'`)
+      .andWhere('NOT EXISTS (SELECT 1 FROM worker WHERE worker.id = run.worker_id)')
+      .getMany();
+    for (const run of orphans) await this.leases.lose(run);
+    return orphans.length;
+  }
+
+  private async dropDeadWorkers(): Promise<void> {
+    const workers = await this.database.manager.find(WorkerEntity);
+    const dead = workers.filter((worker) => this.isDead(worker));
+    this.lastSeen = new Map(workers.map(({ id, seenAt }) => [id, seenAt.getTime()]));
+    for (const { id, seenAt } of dead) await this.database.manager.delete(WorkerEntity, { id, seenAt });
+  }
+
+  private isDead({ id, machine, pid, seenAt }: WorkerRow): boolean {
     // On this machine there is no need to wait: the process table knows.
-    return silent || (host === hostname() && !isAlive(pid));
-  });
-  if (dead.length > 0) await database.manager.delete(WorkerEntity, { id: In(dead.map(({ id }) => id)) });
+    if (machine === this.machine) return !isAlive(pid);
+    // Nothing new since the last look either: when the database was away, nobody could report, and all get their chance
+    // once it is back. It also makes clocks that differ harmless.
+    const silent = Date.now() - seenAt.getTime() > LOST_AFTER_MS;
+    return silent && this.lastSeen.get(id) === seenAt.getTime();
+  }
 }

@@ -11,7 +11,7 @@ import { openPlatform, type Platform } from '../platform';
 import { executeAttempt, type AttemptTools, type RunningAttempt } from './attempt';
 import { reconcileQueue } from './reconcile';
 import { Recorder } from './recorder';
-import { describeWorker, heldRuns, recoverLost, reportAlive } from './registration';
+import { describeWorker, heldRuns, LostWorkers, reportAlive } from './registration';
 import { every } from './timer';
 
 /** Also the longest time that a stop request waits when its signal got lost. */
@@ -72,7 +72,8 @@ class WorkerLoop {
     const self = describeWorker(this.id, this.options.queue, this.config.worker);
     await mkdir(this.tools.folder, { recursive: true });
     await reportAlive(database, self, self.usedMemoryBytes);
-    await recoverLost(database, leases);
+    const lost = new LostWorkers(database, leases);
+    await lost.recover();
     signals.on('stop', (runId) => {
       if (this.running.has(runId)) void this.lookForStops().catch((error: unknown) => this.warn(error));
     });
@@ -81,7 +82,7 @@ class WorkerLoop {
         await reportAlive(database, self, this.usedMemory());
         await this.lookForStops();
       }),
-      every(RECOVERY_MS, logger, () => recoverLost(database, leases)),
+      every(RECOVERY_MS, logger, () => lost.recover()),
       every(RECONCILE_MS, logger, () => reconcileQueue(database, queue, this.options.queue)),
     );
     this.consumers = await Promise.all(
@@ -135,6 +136,7 @@ class WorkerLoop {
   }
 
   private async putAway(): Promise<void> {
+    this.logger.info('The worker puts its work away and ends.');
     const closing = Promise.all(this.consumers.map((consumer) => consumer.close()));
     for (const { abort } of this.running.values()) abort.abort();
     await closing;

@@ -9,6 +9,8 @@ export interface WorkerRow {
   id: string;
   name: string;
   host: string;
+  /** Where `pid` means something; see worker/machine.ts. */
+  machine: string;
   pid: number;
   queue: QueueName;
   lanes: Lane[];
@@ -28,6 +30,7 @@ export const WorkerEntity = new EntitySchema<WorkerRow>({
     id: id(),
     name: text(),
     host: text(),
+    machine: text(),
     pid: integer(),
     queue: word(),
     lanes: { type: 'text', array: true },

@@ -56,7 +56,7 @@ const STATEMENTS: readonly string[] = [
   `CREATE INDEX log_line_run ON log_line (run_id, id)`,
   `CREATE TABLE metric_point (id BIGSERIAL NOT NULL, run_id uuid NOT NULL, attempt integer NOT NULL, name text NOT NULL, step double precision NOT NULL, value double precision NOT NULL, CONSTRAINT "PK_71d5cfe536b6eaf320f9838573a" PRIMARY KEY (id))`,
   `CREATE INDEX metric_point_run ON metric_point (run_id, id)`,
-  `CREATE TABLE worker (id uuid NOT NULL, name text NOT NULL, host text NOT NULL, pid integer NOT NULL, queue text NOT NULL, lanes text array NOT NULL, slots integer NOT NULL, cores integer NOT NULL, memory_bytes bigint NOT NULL, used_memory_bytes bigint NOT NULL, started_at TIMESTAMP WITH TIME ZONE NOT NULL, seen_at TIMESTAMP WITH TIME ZONE NOT NULL, CONSTRAINT "PK_dc8175fa0e34ce7a39e4ec73b94" PRIMARY KEY (id))`,
+  `CREATE TABLE worker (id uuid NOT NULL, name text NOT NULL, host text NOT NULL, machine text NOT NULL, pid integer NOT NULL, queue text NOT NULL, lanes text array NOT NULL, slots integer NOT NULL, cores integer NOT NULL, memory_bytes bigint NOT NULL, used_memory_bytes bigint NOT NULL, started_at TIMESTAMP WITH TIME ZONE NOT NULL, seen_at TIMESTAMP WITH TIME ZONE NOT NULL, CONSTRAINT "PK_dc8175fa0e34ce7a39e4ec73b94" PRIMARY KEY (id))`,
   `CREATE INDEX worker_seen ON worker (seen_at)`,
   `CREATE TABLE outbox (id BIGSERIAL NOT NULL, message jsonb NOT NULL, available_at TIMESTAMP WITH TIME ZONE NOT NULL, failures integer NOT NULL DEFAULT '0', last_error text, created_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT now(), CONSTRAINT "PK_340ab539f309f03bdaa14aa7649" PRIMARY KEY (id))`,
   `CREATE INDEX outbox_available ON outbox (available_at, id)`,
