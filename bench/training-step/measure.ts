@@ -94,16 +94,19 @@ async function matmulRate({ batch, sequence, hidden }: Config, compile: CompileO
   return (2 * m * k * n) / median(times) / 1e6;
 }
 
+function randomBert(config: Config): Model {
+  const transformer = transformerConfig('bert', { ...config, vocabulary: VOCABULARY, maxLength: 512 });
+  return buildTransformer(transformer, { task: 'classification', labels: 2 }, freshWeights(1, 0.02)).model;
+}
+
 export async function measureStep(request: StepRequest): Promise<StepFigures> {
   const { config, dropout, threads, spin, steps, warmup } = request;
   const compile = { threads, spin };
   const ceiling = [await matmulRate(config, compile)];
-  const transformer = transformerConfig('bert', { ...config, vocabulary: VOCABULARY, maxLength: 512 });
-  const { model } = buildTransformer(transformer, { task: 'classification', labels: 2 }, freshWeights(1, 0.02));
   let backwardDone = 0;
   const optimizerMs: number[] = [];
   const trainer = new Trainer({
-    model,
+    model: randomBert(config),
     loss: (build, outputs) => {
       const labels = build.input('labels', 'int64', [config.batch]);
       return crossEntropy(build, outputs.get('logits')!, labels);

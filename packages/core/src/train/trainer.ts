@@ -74,6 +74,7 @@ interface TrainerState {
  */
 export class Trainer {
   readonly slabs: ParameterSlabs;
+  private readonly options: Omit<TrainerOptions, 'model'>;
   private readonly model: Model;
   private readonly runtime: Runtime;
   private readonly optimizer: AdamW;
@@ -84,15 +85,20 @@ export class Trainer {
   private stepsDone = 0;
 
   /** @throws ModelpressError `train.*`, `graph.*` */
-  constructor(private readonly options: TrainerOptions) {
-    this.model = options.model;
+  constructor({ model, ...options }: TrainerOptions) {
+    this.options = options;
     this.runtime = options.runtime ?? ortRuntime;
-    const names = options.parameters ?? parameterNames(options.model);
-    const tensors = names.map((name) => ({ name, tensor: floatWeight(options.model, name) }));
+    const names = options.parameters ?? parameterNames(model);
+    const tensors = names.map((name) => ({ name, tensor: floatWeight(model, name) }));
     this.slabs = ParameterSlabs.allocate(tensors.map(({ name, tensor }) => ({ name, dims: tensor.dims })));
     for (const { name, tensor } of tensors) this.slabs.slot(name).weight.set(tensor.data);
     this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor);
-    this.frozen = frozenWeights(options.model, new Set(names));
+    this.frozen = frozenWeights(model, new Set(names));
+    // The weights live in the slabs only: once the caller drops its model, there is one copy.
+    this.model = clone(model);
+    for (const { name, dims, weight } of this.slabs.slots) {
+      this.model.graph.value(name).constant = Tensor.float32(dims, weight);
+    }
     this.programs = new ProgramCache((shapes, maxHeldBytes) => this.compileProgram(shapes, maxHeldBytes));
   }
 
