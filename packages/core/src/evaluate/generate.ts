@@ -41,7 +41,9 @@ export async function generate(
   if (!stated) throw invalid('evaluate.tokenizer', 'The model has no tokenizer, so it cannot read text.');
   const { batchSize = 8, maxNewTokens = 64, signal, onProgress } = options;
   const tokenizer = await loadTokenizer(bundle);
-  const writings = startWritings(prompts, tokenizer, Math.max(1, maxLength - maxNewTokens));
+  // Of a short context an answer takes half at most, so that something of the prompt remains.
+  const promptLength = Math.max(maxLength - maxNewTokens, Math.ceil(maxLength / 2));
+  const writings = startWritings(prompts, tokenizer, promptLength);
   const executable = await options.runtime.compile({ path: join(bundle, MODEL_FILE) }, options.compile);
   const texts: string[] = prompts.map(() => '');
   try {

@@ -4,21 +4,31 @@ import { optimizerSchema } from '../train/optimizer';
 import { scheduleSchema } from '../train/schedule';
 
 /** A model to train from random weights, for runs without (or in place of) an input model. */
-export const scratchSchema = z.strictObject({
-  architecture: z.enum(['bert', 'roberta', 'distilbert', 'gpt2']).default('bert').describe('Which transformer.'),
-  layers: z.int().min(1).max(48).default(4).describe('Number of layers.'),
-  hidden: z.int().min(8).max(4096).default(256).describe('Width of the residual stream.'),
-  heads: z.int().min(1).max(64).optional().describe('Attention heads per layer; default: one per 64 of the width.'),
-  ffn: z.int().min(8).optional().describe('Feed-forward neurons per layer; default 4 x hidden.'),
-  vocabulary: z
-    .int()
-    .min(100)
-    .max(200_000)
-    .default(8000)
-    .describe(
-      'Entries of the WordPiece vocabulary that is trained on the data; not used with an input model, whose tokenizer is kept.',
-    ),
-});
+export const scratchSchema = z
+  .strictObject({
+    architecture: z.enum(['bert', 'roberta', 'distilbert', 'gpt2']).default('bert').describe('Which transformer.'),
+    layers: z.int().min(1).max(48).default(4).describe('Number of layers.'),
+    hidden: z.int().min(8).max(4096).default(256).describe('Width of the residual stream.'),
+    heads: z
+      .int()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('Attention heads per layer; default: one per 64 of the width, or fewer that divide it.'),
+    ffn: z.int().min(8).optional().describe('Feed-forward neurons per layer; default 4 x hidden.'),
+    vocabulary: z
+      .int()
+      .min(100)
+      .max(200_000)
+      .default(8000)
+      .describe(
+        'Entries of the WordPiece vocabulary that is trained on the data; not used with an input model, whose tokenizer is kept.',
+      ),
+  })
+  .refine(({ hidden, heads = 1 }) => hidden % heads === 0, {
+    path: ['heads'],
+    error: 'The width must be a multiple of the number of heads.',
+  });
 export type ScratchConfig = z.infer<typeof scratchSchema>;
 
 const methodSchema = z.discriminatedUnion('type', [

@@ -78,7 +78,7 @@ async function fromScratch(options: StartOptions, scratch: ScratchConfig): Promi
     model === undefined
       ? new Tokenizer(bertTokenizer(parseVocabTxt(new TextDecoder().decode(tokenizerFiles.get('vocab.txt')))))
       : new Tokenizer(await readTokenizerSource(model));
-  const { architecture, layers, hidden, heads = Math.max(1, Math.floor(hidden / 64)), ffn } = scratch;
+  const { architecture, layers, hidden, heads = defaultHeads(hidden), ffn } = scratch;
   const config = transformerConfig(architecture, {
     layers,
     hidden,
@@ -97,6 +97,13 @@ async function fromScratch(options: StartOptions, scratch: ScratchConfig): Promi
     tokenizerFiles,
   });
   return { bundle, tokenizer, warnings: [] };
+}
+
+/** One head per 64 of the width, or the next smaller number that divides it. */
+function defaultHeads(hidden: number): number {
+  let heads = Math.max(1, Math.floor(hidden / 64));
+  while (hidden % heads !== 0) heads--;
+  return heads;
 }
 
 /** A WordPiece vocabulary of the training split. */

@@ -74,7 +74,7 @@ export async function trainOn<T>(
   context: TrainingContext,
   use: (outcome: TrainingOutcome) => T | Promise<T>,
 ): Promise<T> {
-  const { manifest, config, data, loss } = options;
+  const { config, data, loss } = options;
   const stepsPerEpoch = Math.ceil(data.train.epoch(0).count / config.accumulate);
   const hooks: { -readonly [H in keyof TrainerHooks]: TrainerHooks[H] } = {};
   const trainer = new Trainer({
