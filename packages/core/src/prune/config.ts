@@ -83,8 +83,8 @@ export const pruneSchema = trainingSchema.extend({
     .strictObject({
       rank: z.int().min(1).max(256).default(8).describe('Rank of the scores A B.'),
       updateRank: z.int().min(1).max(256).default(8).describe('Rank of the weight update U V.'),
-      alpha1: z.number().min(0).default(1),
-      alpha2: z.number().min(0).default(1),
+      alpha1: z.number().min(0).default(1).describe('Weight of the low-rank score A B.'),
+      alpha2: z.number().min(0).default(1).describe('Weight of the row and column scores R + C.'),
     })
     .prefault({})
     .describe('Parameter-efficient sparsity: S = |W| + alpha1 A B + alpha2 (R + C).'),
