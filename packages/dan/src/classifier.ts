@@ -66,12 +66,27 @@ export class DanClassifier {
 
   /** Logits of any number of texts, [texts, labels] row-major. A text without a known n-gram gets those of a zero vector. */
   logits(texts: readonly string[]): Float32Array {
+    return this.#logits(texts, (text) => this.#lookup(text));
+  }
+
+  /** Logits of texts whose n-grams were looked up before. @throws RangeError for a row with too many */
+  logitsOfSlots(texts: readonly Uint32Array[]): Float32Array {
+    const { rows, pooled } = this.#layout;
+    return this.#logits(texts, (slots) => {
+      if (slots.byteLength > pooled - rows) throw new RangeError(`${slots.length} n-grams: raise maxTextBytes.`);
+      new Uint32Array(this.#memory.buffer, rows, slots.length).set(slots);
+      return slots.length;
+    });
+  }
+
+  /** @param find puts the rows of a text in place and says how many there are */
+  #logits<T>(texts: readonly T[], find: (text: T) => number): Float32Array {
     const { batch, pooled, hiddenLayer, logits: out, dimension, hidden, outputs } = this.#layout;
     const count = this.labels.length;
     const result = new Float32Array(texts.length * count);
     for (let first = 0; first < texts.length; first += batch) {
       const rows = Math.min(batch, texts.length - first);
-      for (let i = 0; i < rows; i++) this.#pool(texts[first + i], pooled + i * dimension * 4);
+      for (let i = 0; i < rows; i++) this.#pool(find(texts[first + i]), pooled + i * dimension * 4);
       this.#kernels.dense(pooled, this.#layout.w1, this.#layout.b1, dimension, hidden, hiddenLayer, rows);
       this.#kernels.relu(hiddenLayer, rows * hidden);
       this.#kernels.dense(hiddenLayer, this.#layout.w2, this.#layout.b2, hidden, outputs, out, rows);
@@ -86,10 +101,9 @@ export class DanClassifier {
     return this.#lookup(text);
   }
 
-  /** Writes the pooled vector of a text to `target`. */
-  #pool(text: string, target: number): void {
+  /** Puts the pooled vector of the `found` rows to `target`. */
+  #pool(found: number, target: number): void {
     const { table, rows, dimension } = this.#layout;
-    const found = this.#lookup(text);
     const { pooling, int8 } = this.#model;
     const factor = pooling === 'mean' && found > 0 ? 1 / found : 1;
     if (pooling === 'max') this.#kernels.maxF32(table, rows, found, dimension, target);

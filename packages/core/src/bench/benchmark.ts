@@ -1,17 +1,13 @@
 /** @file Times a model beside its original over a grid of shapes and thread counts. */
 import { throwIfAborted } from '../errors';
-import type { Executable } from '../runtime';
-import { syntheticInputs, textInputs } from './inputs';
 import type { Shape } from './inputs';
+import type { LoadedModel, TextRow } from './loaded-model';
 import { OtherLoad } from './other-load';
 import { mean, noise, percentile, speedup } from './statistics';
 import type { Estimated } from './statistics';
 import type { Subject } from './subject';
 import { takeTurns } from './take-turns';
 import type { RoundOptions, TimedWork } from './take-turns';
-
-/** One or two texts. */
-export type TextRow = readonly [text: string, pair?: string];
 
 export interface BenchmarkOptions extends RoundOptions {
   readonly batches: readonly number[];
@@ -69,17 +65,17 @@ export async function benchmark(
   const total = shapes.length * options.threads.length;
   const cells: Cell[] = [];
   for (const threads of options.threads) {
-    const executables: Executable[] = [];
+    const models: LoadedModel[] = [];
     try {
-      for (const subject of subjects) executables.push(await subject.compile(threads));
+      for (const subject of subjects) models.push(await subject.load(threads));
       for (const shape of shapes) {
         throwIfAborted(options.signal);
         options.onProgress?.(cells.length, total, describeCell({ ...shape, threads }));
-        const works = subjects.map((subject, i) => timedWork(subject, executables[i], shape, options));
+        const works = models.map((model) => timedWork(model, shape, options));
         cells.push({ ...shape, threads, ...(await measure(works, shape, options)) });
       }
     } finally {
-      for (const executable of executables) await executable.release();
+      for (const model of models) await model.release();
     }
   }
   return cells;
@@ -94,22 +90,10 @@ interface TextShape {
 export const describeCell = ({ batch, sequence, threads }: Pick<Cell, 'batch' | 'sequence' | 'threads'>): string =>
   `batch ${batch}, ${sequence === 'text' ? 'real texts' : `${sequence} tokens`}, ${threads} thread${threads === 1 ? '' : 's'}`;
 
-/** What one subject does in one round. */
-function timedWork(
-  subject: Subject,
-  executable: Executable,
-  shape: Shape | TextShape,
-  { texts = [], seed }: BenchmarkOptions,
-): TimedWork {
-  const { manifest, tokenizer, vocabulary } = subject;
-  if (shape.sequence !== 'text') {
-    const feeds = syntheticInputs(manifest, vocabulary, { batch: shape.batch, sequence: shape.sequence }, seed);
-    return () => executable.run(feeds);
-  }
-  if (!tokenizer) throw new TypeError('texts need a tokenizer');
-  const batches = cutBatches(texts, shape.batch);
-  let round = 0;
-  return () => executable.run(textInputs(manifest, tokenizer, batches[round++ % batches.length]));
+/** What one model does in one round. */
+function timedWork(model: LoadedModel, shape: Shape | TextShape, { texts = [], seed }: BenchmarkOptions): TimedWork {
+  const { batch, sequence } = shape;
+  return sequence === 'text' ? model.texts(cutBatches(texts, batch)) : model.synthetic({ batch, sequence }, seed);
 }
 
 /** A few batches of exactly `size` rows, starting over when the texts run out. */

@@ -1,6 +1,8 @@
 /** @file Measuring speed, memory and size on this machine. */
 export { benchmark, describeCell } from './benchmark';
-export type { BenchmarkOptions, Cell, Latency, TextRow } from './benchmark';
+export type { BenchmarkOptions, Cell, Latency } from './benchmark';
+export { loadModel } from './loaded-model';
+export type { LoadedModel, LoadOptions, TextRow } from './loaded-model';
 export { int8Warning, readEnvironment } from './environment';
 export { measureMemory } from './memory';
 export type { MemoryFigures, MemoryRequest } from './memory';

@@ -1,16 +1,16 @@
 /** @file Entry of the process that `measureMemory` starts: loads one model, runs it, tells the peak and ends. */
+import { dirname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { ModelpressError } from '../errors';
-import { ortRuntime } from '../runtime';
+import { loadModel } from './loaded-model';
 import type { MemoryReply, MemoryRequest } from './memory';
-import { syntheticInputs } from './inputs';
 
-async function measure(request: MemoryRequest): Promise<MemoryReply> {
+async function measure({ path, manifest, vocabulary, shape, threads, runs }: MemoryRequest): Promise<MemoryReply> {
   const start = performance.now();
-  const executable = await ortRuntime.compile({ path: request.path }, { threads: request.threads });
+  const model = await loadModel({ folder: dirname(path), manifest, vocabulary, threads });
   const loadMilliseconds = performance.now() - start;
-  const feeds = syntheticInputs(request.manifest, request.vocabulary, request.shape, 1);
-  for (let i = 0; i < request.runs; i++) await executable.run(feeds);
+  const run = model.synthetic(shape, 1);
+  for (let i = 0; i < runs; i++) await run();
   // maxRSS is in kilobytes on every platform (libuv converts).
   return { peakBytes: process.resourceUsage().maxRSS * 1024, loadMilliseconds };
 }

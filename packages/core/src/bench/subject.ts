@@ -1,13 +1,13 @@
 /** @file A bundle made ready for timing. */
 import { join } from 'node:path';
-import { MODEL_FILE, readManifest } from '../bundle/bundle';
+import { MODEL_FILE, readManifest, readsTokens } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import { readModelFile } from '../onnx';
-import { ortRuntime } from '../runtime';
-import type { Executable } from '../runtime';
 import { loadTokenizer } from '../text/tokenizer';
 import type { Tokenizer } from '../text/tokenizer';
+import { loadModel } from './loaded-model';
+import type { LoadedModel } from './loaded-model';
 
 /** One of the models that a benchmark compares. */
 export class Subject {
@@ -21,7 +21,7 @@ export class Subject {
 
   static async open(folder: string): Promise<Subject> {
     const manifest = await readManifest(folder);
-    const tokenizer = manifest.tokenizer && (await loadTokenizer(folder));
+    const tokenizer = readsTokens(manifest) ? await loadTokenizer(folder) : undefined;
     const vocabulary =
       manifest.structure?.vocabulary ?? tokenizer?.vocabularySize ?? (await tableRows(join(folder, MODEL_FILE)));
     return new Subject(folder, manifest, tokenizer, vocabulary);
@@ -31,8 +31,14 @@ export class Subject {
     return join(this.folder, MODEL_FILE);
   }
 
-  compile(threads: number): Promise<Executable> {
-    return ortRuntime.compile({ path: this.modelPath }, { threads });
+  /** Whether it can be timed from text to result. */
+  get readsText(): boolean {
+    return this.manifest.tokenizer !== undefined;
+  }
+
+  load(threads: number): Promise<LoadedModel> {
+    const { folder, manifest, tokenizer, vocabulary } = this;
+    return loadModel({ folder, manifest, tokenizer, vocabulary, threads });
   }
 }
 

@@ -13,6 +13,8 @@ import type { Manifest } from './manifest';
 import { validateBundle } from './validate';
 
 export const MODEL_FILE = 'model.onnx';
+/** What the DAN runtime loads: n-grams, table and layers of a `dan` model in one file. */
+export const DAN_FILE = 'model.dan';
 export const MANIFEST_FILE = 'manifest.json';
 /** A JSON array of label names in class-index order; absent for tasks without classes. */
 export const LABELS_FILE = 'labels.json';
@@ -46,7 +48,7 @@ export async function readBundle(dir: string): Promise<Bundle> {
     readTokenizerFiles(dir),
   ]);
   const bundle = { model, manifest, labels, tokenizerFiles };
-  validateBundle(bundle, manifest.tokenizer && (await loadTokenizer(dir)).vocabularySize);
+  validateBundle(bundle, readsTokens(manifest) ? (await loadTokenizer(dir)).vocabularySize : undefined);
   return bundle;
 }
 
@@ -63,6 +65,9 @@ export async function writeBundle(dir: string, bundle: Bundle): Promise<void> {
   for (const [name, content] of tokenizerFiles) await writeFile(join(dir, name), content);
   await writeJson(join(dir, MANIFEST_FILE), manifest);
 }
+
+/** Whether a bundle has a tokenizer of tokens; a DAN reads n-grams, which model.dan finds. */
+export const readsTokens = ({ tokenizer }: Manifest): boolean => tokenizer !== undefined && tokenizer.kind !== 'ngram';
 
 /** Reads manifest.json alone. */
 export async function readManifest(dir: string): Promise<Manifest> {
@@ -87,7 +92,7 @@ export async function readTokenizerFiles(dir: string): Promise<TokenizerFiles> {
   return new Map(await Promise.all(present.map(async (name) => [name, await readFile(join(dir, name))] as const)));
 }
 
-/** Sizes on disk in bytes: the model with its side files, and everything in the folder. */
+/** Sizes on disk in bytes: the model with its side files (of a DAN the file that it runs from), and all of the folder. */
 export interface BundleBytes {
   readonly model: number;
   readonly total: number;
@@ -97,7 +102,8 @@ export async function bundleBytes(dir: string): Promise<BundleBytes> {
   const files = (await readdir(dir, { withFileTypes: true })).filter((entry) => entry.isFile());
   const sizes = await Promise.all(files.map(async ({ name }) => ({ name, size: (await stat(join(dir, name))).size })));
   const sum = (list: typeof sizes): number => list.reduce((total, { size }) => total + size, 0);
-  return { model: sum(sizes.filter(({ name }) => name.startsWith(MODEL_FILE))), total: sum(sizes) };
+  const main = sizes.some(({ name }) => name === DAN_FILE) ? DAN_FILE : MODEL_FILE;
+  return { model: sum(sizes.filter(({ name }) => name.startsWith(main))), total: sum(sizes) };
 }
 
 function requireFile(dir: string, name: string): string {

@@ -1,13 +1,11 @@
 /** @file Counting the n-grams of any amount of text in bounded memory. */
 import { invalid, limitExceeded } from '../errors';
+import { walkNgrams } from './walk';
 
 const EMPTY = 0;
 const BYTES_PER_SLOT = 12;
 const FIRST_CAPACITY = 2 ** 16;
 const LOAD = 0.7;
-/** Start values of the two n-gram hashes. */
-const START_A = 0x811c9dc5 | 0;
-const START_B = 0x9747b28c | 0;
 
 /** The most frequent n-grams: hashes and counts, most frequent first. */
 export interface CountedNgrams {
@@ -60,22 +58,7 @@ export class NgramCounter {
 
   /** Counts the n-grams of one text. @param tokens pairs of a token's two hashes, as `TokenHasher` gives them */
   add(tokens: Uint32Array): void {
-    const { minOrder, maxOrder } = this;
-    const length = tokens.length >> 1;
-    for (let start = 0; start < length; start++) {
-      let a = START_A;
-      let b = START_B;
-      const last = Math.min(maxOrder, length - start);
-      for (let order = 1; order <= last; order++) {
-        const token = (start + order - 1) << 1;
-        // One n-gram more than its beginning: `extend` of @modelpress/dan, without an object for each.
-        a = Math.imul(a ^ tokens[token], 0xcc9e2d51);
-        a = (Math.imul((a << 13) | (a >>> 19), 5) + 0xe6546b64) | 0;
-        b = Math.imul(b ^ tokens[token + 1], 0x1b873593);
-        b = (Math.imul((b << 11) | (b >>> 21), 5) + 0x561ccd1b) | 0;
-        if (order >= minOrder) this.increment(a >>> 0, b >>> 0, 1);
-      }
-    }
+    walkNgrams(tokens, this.minOrder, this.maxOrder, (a, b) => this.increment(a, b, 1));
   }
 
   /** The `limit` most frequent; among equally frequent ones those with the smallest hashes, so equal texts give equal results. */
@@ -145,4 +128,3 @@ export class NgramCounter {
     }
   }
 }
-

@@ -121,17 +121,11 @@ class Shard {
     const [idsAt, offsetsAt, outAt] = this.reserve([ids.length, texts + 1, texts * this.width]);
     new Uint32Array(this.memory.buffer, idsAt, ids.length).set(ids);
     new Int32Array(this.memory.buffer, offsetsAt, texts + 1).set(offsets.subarray(0, texts + 1));
-    const pool = isMax ? this.kernels.poolMax : this.kernels.poolSum;
-    pool(this.at[0], idsAt, offsetsAt, texts, this.width, outAt);
+    this.kernels[isMax ? 'poolMax' : 'poolSum'](this.at[0], idsAt, offsetsAt, texts, this.width, outAt);
     return this.floats(outAt, texts * this.width);
   }
 
-  update(
-    batch: NgramBatch,
-    gradients: Float32Array,
-    pooled: Float32Array | undefined,
-    scalars: AdamwScalars,
-  ): void {
+  update(batch: NgramBatch, gradients: Float32Array, pooled: Float32Array | undefined, scalars: AdamwScalars): void {
     const { rows, starts, texts } = this.byRow(batch);
     const cells = batch.texts * this.width;
     const sizes = [rows.length, starts.length, texts.length, cells, pooled ? cells : 0];

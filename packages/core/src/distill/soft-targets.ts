@@ -12,10 +12,11 @@ export interface SoftTargetOptions {
   readonly weight: number;
 }
 
-/** Logits of every row of the training split, [rows, classes] row-major. */
+/** A teacher's logits of every row of the training split. */
 export interface TeacherLogits {
-  readonly logits: Float32Array;
   readonly classes: number;
+  /** [classes]; not to be written to. */
+  row(row: number): Float32Array;
 }
 
 /**
@@ -57,7 +58,7 @@ export function withSoftTargets(
   teacher: TeacherLogits,
   { temperature, weight }: SoftTargetOptions,
 ): TaskLoss {
-  const { logits, classes } = teacher;
+  const { classes } = teacher;
   return {
     loss(build, outputs) {
       const student = outputs.get(output)!;
@@ -76,7 +77,7 @@ export function withSoftTargets(
     training(batch, rows) {
       const own = weight === 1 ? { inputs: batch.inputs } : task.training(batch, rows);
       const data = new Float32Array(batch.weights.data.length * classes);
-      batch.rows.forEach((row, i) => data.set(logits.subarray(row * classes, (row + 1) * classes), i * classes));
+      batch.rows.forEach((row, i) => data.set(teacher.row(row), i * classes));
       const teacherTensor = { dtype: 'float32', dims: [batch.weights.data.length, classes], data } as const;
       return { inputs: { ...own.inputs, teacher: teacherTensor, teacherWeights: batch.weights } };
     },

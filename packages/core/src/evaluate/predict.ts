@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MODEL_FILE, readLabels, readManifest } from '../bundle';
 import type { Manifest } from '../bundle';
+import { predictDan } from '../dan/predict';
 import { invalid, throwIfAborted } from '../errors';
 import type { CompileOptions, Executable, Runtime } from '../runtime';
 import { Batches, loadTokenizer, readDatasetInfo, tokenizeSplit } from '../text';
@@ -49,6 +50,7 @@ export async function predict(
   const info = await readDatasetInfo(dataset);
   const names = labels.length > 0 ? labels : info.labels;
   requireSharedLabels(names, info.labels);
+  if (manifest.architecture === 'dan') return predictDan(bundle, dataset, split, names, options);
   return withTokens(bundle, dataset, split, { ...options, labels: names }, async ({ rows, statistics }, batches) => {
     const executable = await options.runtime.compile({ path: join(bundle, MODEL_FILE) }, options.compile);
     try {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { benchmark } from '../bench/benchmark';
-import type { TextRow } from '../bench/benchmark';
+import type { TextRow } from '../bench/loaded-model';
 import { readEnvironment } from '../bench/environment';
 import { countFlops } from '../bench/flops';
 import { requireLength } from '../bench/inputs';
@@ -140,7 +140,7 @@ async function readTexts(
   { datasets: { data } }: StageContext,
   subjects: readonly (Subject | undefined)[],
 ): Promise<readonly TextRow[] | undefined> {
-  if (!endToEnd || data === undefined || subjects.some((subject) => subject && !subject.tokenizer)) return undefined;
+  if (!endToEnd || data === undefined || subjects.some((subject) => subject && !subject.readsText)) return undefined;
   const { splits } = await readDatasetInfo(data);
   const split = SPLITS.findLast((name) => splits[name]);
   if (!split) return undefined;

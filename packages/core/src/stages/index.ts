@@ -1,6 +1,7 @@
 /** @file The registry of stages: the one place that knows them all. */
 import { z } from 'zod';
 import { benchmarkStage } from './benchmark';
+import { distillStage } from './distill';
 import { evaluateStage } from './evaluate';
 import { finetuneStage } from './finetune';
 import { pretrainStage } from './pretrain';
@@ -11,13 +12,14 @@ import type { QueueName, StageDefinition } from './stage';
 export * from './stage';
 
 /** Stage types that this version implements. */
-export const STAGE_TYPES = ['pretrain', 'finetune', 'prune', 'quantize', 'evaluate', 'benchmark'] as const;
+export const STAGE_TYPES = ['pretrain', 'finetune', 'distill', 'prune', 'quantize', 'evaluate', 'benchmark'] as const;
 export type StageType = (typeof STAGE_TYPES)[number];
 
 /** Every stage by type. */
 export const STAGES: Readonly<Record<StageType, StageDefinition>> = {
   pretrain: pretrainStage,
   finetune: finetuneStage,
+  distill: distillStage,
   prune: pruneStage,
   quantize: quantizeStage,
   evaluate: evaluateStage,

@@ -73,7 +73,10 @@ async function lossOf(
   const { task, output } = bundle.manifest;
   const own = taskLoss(task, output, lossOptions(config, data, bundle));
   if (!config.distill) return own;
-  const teacher = await teacherLogits(folder, bundle.manifest, data.train, context);
+  const teacher = await teacherLogits(folder, bundle.manifest, data.train, {
+    ...context,
+    progress: ({ phase }) => context.progress({ fraction: 0, phase }),
+  });
   return withSoftTargets(own, output, teacher, config.distill);
 }
 

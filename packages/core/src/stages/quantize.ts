@@ -1,8 +1,10 @@
 import { join } from 'node:path';
+import { quantizeTable } from '@modelpress/dan';
 import { z } from 'zod';
 import { int8Warning, readEnvironment } from '../bench/environment';
 import { bundleBytes, readBundle, writeBundle } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
+import { readDan, writeDan } from '../dan';
 import { invalid } from '../errors';
 import type { Model } from '../graph';
 import { chooseForm, EMISSION_FORMS, exclusionsSchema, quantizeDynamicInt8 } from '../quantize';
@@ -106,6 +108,7 @@ async function run(config: QuantizeConfig, context: StageContext): Promise<Stage
   context.progress({ fraction: 0.8, phase: 'writing the model' });
   const output = join(context.output, 'model');
   await writeBundle(output, { ...bundle, manifest: updated(bundle.manifest, config, form, result) });
+  if (bundle.manifest.architecture === 'dan') writeDan(output, quantizeTable(readDan(folder)));
   const bytes = (await bundleBytes(output)).model;
   return {
     model: 'model',

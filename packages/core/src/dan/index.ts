@@ -1,0 +1,13 @@
+export { danBundle, openDan, readDan, writeDan } from './bundle';
+export { NgramCounter } from './count';
+export type { CountedNgrams } from './count';
+export type { DanLossOptions, DanTargets } from './loss';
+export { requireTableMemory } from './memory';
+export { buildDanNetwork } from './network';
+export type { NgramBatch } from './table';
+export { scoreDan, trainDan } from './train';
+export type { DanRun, DanRunResult, DanScores } from './train';
+export { DanTrainer } from './trainer';
+export type { DanTrainerOptions, DanWeights } from './trainer';
+export { buildVocabulary, countNgrams, SlotFinder, textOf, writeNgramRows } from './vocabulary';
+export type { NgramVocabulary } from './vocabulary';

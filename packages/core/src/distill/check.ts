@@ -1,0 +1,36 @@
+/** @file What can be refused before a distillation is queued. */
+import type { Issue, StagePreview } from '../stages/stage';
+import type { DistillConfig } from './config';
+
+export function distillIssues(config: DistillConfig, { model, datasets }: StagePreview): Issue[] {
+  const { student, mode } = config;
+  const { data, unlabelled } = datasets;
+  const issues: Issue[] = [];
+  const issue = (path: string, code: string, message: string): void => void issues.push({ path, code, message });
+  if (data && mode === 'standard' && !data.splits.train) {
+    issue('', 'no-train-split', `The data set "${data.name}" has no train split.`);
+  }
+  if (mode === 'private' && data && !unlabelled) {
+    issue('mode', 'no-unlabelled', 'Private distillation learns from unlabelled texts, and none are given.');
+  }
+  if (unlabelled && !unlabelled.splits.train) {
+    issue('', 'no-train-split', `The data set "${unlabelled.name}" has no train split.`);
+  }
+  if (student.type === 'dan' && student.minOrder > student.maxOrder) {
+    issue('student.minOrder', 'above-maximum', 'minOrder is above maxOrder.');
+  }
+  if (!model) return issues;
+  if (model.task !== 'classification' && model.task !== 'pair-classification') {
+    issue('', 'task', `Only classifiers can teach; "${model.name}" does ${model.task}.`);
+  }
+  if (!model.tokenizer || model.tokenizer.kind === 'ngram') {
+    issue('', 'no-tokenizer', `The model "${model.name}" cannot teach: it does not read tokens.`);
+  }
+  if (student.type === 'layers') {
+    const depth = model.structure?.layers.length ?? 0;
+    student.keep.forEach((layer, i) => {
+      if (layer >= depth) issue(`student.keep[${i}]`, 'no-such-layer', `The teacher has ${depth} layers.`);
+    });
+  }
+  return issues;
+}

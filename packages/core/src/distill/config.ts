@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { scratchSchema, trainingSchema } from '../finetune/config';
+import type { TrainingConfig } from '../finetune/config';
+
+const vocabulary = z
+  .int()
+  .min(100)
+  .max(200_000)
+  .optional()
+  .describe("Entries of a WordPiece vocabulary trained on the transfer texts; default: the teacher's tokenizer.");
+
+const transformer = z
+  .strictObject({ type: z.literal('transformer'), ...scratchSchema.shape, vocabulary })
+  .describe('A transformer with fresh weights.');
+const layers = z
+  .strictObject({
+    type: z.literal('layers'),
+    keep: z.array(z.int().min(0)).min(1).max(48).describe("The teacher's layers to start from, counted from 0."),
+  })
+  .describe("The teacher's embeddings, head and some of its layers.");
+const textcnn = z
+  .strictObject({
+    type: z.literal('textcnn'),
+    embedding: z.int().min(8).max(2048).default(128).describe('Width of the word vectors.'),
+    kernels: z.array(z.int().min(1).max(16)).min(1).max(8).default([2, 3, 4]).describe('Widths of the convolutions.'),
+    filters: z.int().min(1).max(2048).default(128).describe('Filters of each width.'),
+    vocabulary,
+  })
+  .describe('Convolutions over words.');
+const bilstm = z
+  .strictObject({
+    type: z.literal('bilstm'),
+    embedding: z.int().min(8).max(2048).default(128).describe('Width of the word vectors.'),
+    hidden: z.int().min(1).max(2048).default(128).describe('Units of each direction.'),
+    layers: z.int().min(1).max(4).default(1).describe('Layers.'),
+    dense: z.int().min(1).max(4096).default(128).describe('Neurons before the classifier.'),
+    vocabulary,
+  })
+  .describe('A bidirectional LSTM.');
+const dan = z
+  .strictObject({
+    type: z.literal('dan'),
+    minOrder: z.int().min(1).max(4).default(1).describe('Words of the shortest n-grams.'),
+    maxOrder: z.int().min(1).max(4).default(4).describe('Words of the longest n-grams.'),
+    ngrams: z.int().min(1).max(4_000_000).default(1_000_000).describe('Most frequent n-grams to know.'),
+    dimension: z.int().min(8).max(4096).default(256).describe('Width of the table.'),
+    hidden: z.int().min(8).max(4096).optional().describe('Neurons of the dense layer; default: the dimension.'),
+    pooling: z.enum(['mean', 'sum', 'max']).default('mean').describe('How the vectors of a text become one.'),
+    featureDropout: z.number().min(0).lt(1).default(0.1).describe('Share of the n-grams that a text loses each epoch.'),
+    keepNgrams: z
+      .number()
+      .positive()
+      .max(1)
+      .default(1)
+      .describe('Share of the trained table to keep: the n-grams that are most frequent in the texts it learned from.'),
+    countMegabytes: z.int().min(2).max(16_384).default(512).describe('Memory for counting n-grams.'),
+  })
+  .describe('The mean of n-gram vectors and two dense layers: about a thousand times faster than its teacher.');
+
+export const studentSchema = z.discriminatedUnion('type', [transformer, layers, textcnn, bilstm, dan]);
+export type StudentConfig = z.infer<typeof studentSchema>;
+export type DanStudent = Extract<StudentConfig, { type: 'dan' }>;
+export type GraphStudent = Exclude<StudentConfig, DanStudent>;
+
+export const distillSchema = trainingSchema.extend({
+  student: studentSchema.default(() => studentSchema.parse({ type: 'dan' })).describe('What learns.'),
+  epochs: z.number().positive().max(1000).default(10).describe('Passes over the transfer texts.'),
+  optimizer: trainingSchema.shape.optimizer
+    .unwrap()
+    .extend({
+      learningRate: z
+        .number()
+        .positive()
+        .optional()
+        .describe('Peak learning rate; default by student: layers 5e-5, transformer 5e-4, others 1e-3.'),
+    })
+    .prefault({})
+    .describe('AdamW; a DAN updates the rows of a batch only and does not clip.'),
+  temperature: z.number().positive().max(100).default(2).describe('Softens both distributions.'),
+  weight: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('Share of the teacher in the loss of labelled texts; the rest is cross-entropy with their labels.'),
+  mode: z
+    .enum(['standard', 'private'])
+    .default('standard')
+    .describe(
+      'standard: training texts and, where given, unlabelled ones. private: unlabelled texts only; no task data is used.',
+    ),
+  augment: z
+    .int()
+    .min(0)
+    .max(100)
+    .default(0)
+    .describe('Made-up texts for each training text: words dropped at random, and splices of two texts.'),
+  fineTune: z
+    .strictObject({
+      epochs: z.number().min(0).max(1000).default(3).describe('Passes over the labelled texts; 0: none.'),
+      learningRate: z.number().positive().optional().describe('Default: a third of that of distillation.'),
+    })
+    .prefault({})
+    .describe('Learning from the labels afterwards; the better of both on the dev split is kept. Not in private mode.'),
+});
+export type DistillConfig = z.infer<typeof distillSchema>;
+
+const LEARNING_RATES: Readonly<Record<StudentConfig['type'], number>> = {
+  transformer: 5e-4,
+  layers: 5e-5,
+  textcnn: 1e-3,
+  bilstm: 1e-3,
+  dan: 1e-3,
+};
+
+export const learningRateOf = ({ student, optimizer }: DistillConfig): number =>
+  optimizer.learningRate ?? LEARNING_RATES[student.type];
+
+/** The settings of one of the two parts. Fine-tuning starts from weights that are good already: a third of the rate. */
+export function trainingConfig(config: DistillConfig, part: 'distill' | 'fineTune'): TrainingConfig {
+  const rate = learningRateOf(config);
+  const isFineTune = part === 'fineTune';
+  const learningRate = isFineTune ? (config.fineTune.learningRate ?? rate / 3) : rate;
+  return {
+    ...config,
+    epochs: isFineTune ? config.fineTune.epochs : config.epochs,
+    optimizer: { ...config.optimizer, learningRate },
+  };
+}

@@ -1,0 +1,76 @@
+/** @file The student that a graph is trained for: its bundle before training. */
+import type { Bundle } from '../bundle';
+import { createBilstm, createTextCnn, createTransformer, selectLayers, transformerConfig } from '../models';
+import type { CreateOptions } from '../models';
+import { trainTokenizer } from '../finetune/start';
+import { bertTokenizer, parseVocabTxt, readTokenizerSource, Tokenizer } from '../text';
+import type { GraphStudent } from './config';
+
+export interface Student {
+  readonly bundle: Bundle;
+  readonly tokenizer: Tokenizer;
+}
+
+/**
+ * @param folder the teacher's bundle folder
+ * @param transfer data set folder that an own vocabulary is trained on
+ */
+export async function createStudent(
+  config: GraphStudent,
+  teacher: Bundle,
+  folder: string,
+  transfer: string,
+  { maxLength, seed }: { readonly maxLength: number; readonly seed: number },
+): Promise<Student> {
+  if (config.type === 'layers') {
+    return { bundle: selectLayers(teacher, config.keep), tokenizer: new Tokenizer(await readTokenizerSource(folder)) };
+  }
+  const { tokenizer, tokenizerFiles } = await tokenizerOf(config, teacher, folder, transfer);
+  const options: CreateOptions = {
+    task: teacher.manifest.task,
+    labels: teacher.labels,
+    seed,
+    name: `${config.type} student of ${teacher.manifest.name}`,
+    tokenizer: { kind: tokenizer.kind, padId: tokenizer.padId },
+    tokenizerFiles,
+  };
+  return { bundle: create(config, tokenizer, maxLength, options), tokenizer };
+}
+
+function create(
+  config: Exclude<GraphStudent, { type: 'layers' }>,
+  { vocabularySize: vocabulary, padId }: Tokenizer,
+  maxLength: number,
+  options: CreateOptions,
+): Bundle {
+  switch (config.type) {
+    case 'transformer': {
+      const { architecture, layers, hidden, heads = Math.max(1, Math.floor(hidden / 64)), ffn } = config;
+      const sizes = { layers, hidden, heads, vocabulary, maxLength, padId, ...(ffn === undefined ? {} : { ffn }) };
+      return createTransformer(transformerConfig(architecture, sizes), options);
+    }
+    case 'textcnn': {
+      const { embedding, kernels, filters } = config;
+      return createTextCnn({ vocabulary, embedding, kernels, filters }, maxLength, options);
+    }
+    case 'bilstm': {
+      const { embedding, hidden, layers, dense } = config;
+      return createBilstm({ vocabulary, embedding, hidden, layers, dense }, maxLength, options);
+    }
+  }
+}
+
+async function tokenizerOf(
+  { vocabulary }: Exclude<GraphStudent, { type: 'layers' }>,
+  teacher: Bundle,
+  folder: string,
+  transfer: string,
+): Promise<{ tokenizer: Tokenizer; tokenizerFiles: Bundle['tokenizerFiles'] }> {
+  if (vocabulary === undefined) {
+    const tokenizer = new Tokenizer(await readTokenizerSource(folder));
+    return { tokenizer, tokenizerFiles: teacher.tokenizerFiles };
+  }
+  const tokenizerFiles = await trainTokenizer(transfer, { vocabulary });
+  const words = new TextDecoder().decode(tokenizerFiles.get('vocab.txt'));
+  return { tokenizer: new Tokenizer(bertTokenizer(parseVocabTxt(words))), tokenizerFiles };
+}

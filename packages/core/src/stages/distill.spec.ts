@@ -1,0 +1,178 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { knownSlots } from '@modelpress/dan';
+import { readBundle, readManifest } from '../bundle';
+import { readDan } from '../dan';
+import { predict } from '../evaluate';
+import { measurementSchema, reportSectionSchema } from '../report/measurement';
+import { ortRuntime } from '../runtime';
+import { datasetInfoSchema } from '../text';
+import type { Example } from '../text';
+import { Random } from '../train/random';
+import { benchmarkStage } from './benchmark';
+import { distillStage } from './distill';
+import { evaluateStage } from './evaluate';
+import { finetuneStage } from './finetune';
+import { quantizeStage } from './quantize';
+import type { StageResult } from './stage';
+import { datasetFolder, temporaryFolder, testContext, tinyBundle } from './testing';
+
+const [PRAISE, BLAME, OTHER] = ['good', 'bad', 'some'].map((word) => Array.from({ length: 40 }, (_, i) => word + i));
+
+/** Texts of words that praise or blame, among others; the label says which there are more of. */
+function examples(count: number, seed: number): Example[] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, (_, i) => {
+    const label = i % 2 === 0 ? 'positive' : 'negative';
+    const [many, few] = label === 'positive' ? [PRAISE, BLAME] : [BLAME, PRAISE];
+    const pick = (words: string[], times: number): string[] =>
+      Array.from({ length: times }, () => words[random.integer(40)]);
+    return { text: random.shuffle([...pick(many, 3), ...pick(few, 1), ...pick(OTHER, 4)]).join(' '), label };
+  });
+}
+
+const unlabelled = (rows: readonly Example[]): Example[] => rows.map(({ text }) => ({ text }));
+const value = ({ measurements }: StageResult, metric: string): number =>
+  measurements.find((measurement) => measurement.metric === metric)?.value ?? Number.NaN;
+
+describe('distill stage', () => {
+  let teacher: string;
+  let taughtBy: number;
+  let data: string;
+  let texts: string;
+  beforeAll(async () => {
+    const many = datasetFolder({ train: examples(1500, 1), dev: examples(100, 2) });
+    data = datasetFolder({ train: examples(60, 3), dev: examples(200, 4), test: examples(300, 5) });
+    texts = datasetFolder({ train: unlabelled(examples(1500, 6)) });
+    const context = testContext({ datasets: { data: many } });
+    const config = {
+      scratch: { layers: 1, hidden: 32, heads: 2, vocabulary: 400 },
+      epochs: 4,
+      dropout: 0,
+      optimizer: { learningRate: 3e-3 },
+    };
+    const result = await finetuneStage.run(finetuneStage.schema.parse(config), context);
+    taughtBy = value(result, 'accuracy');
+    teacher = join(context.output, 'model');
+  }, 120_000);
+
+  const run = async (config: object, datasets: object): Promise<{ folder: string; result: StageResult }> => {
+    const context = testContext({ model: teacher, datasets });
+    const result = await distillStage.run(distillStage.schema.parse({ batchSize: 32, ...config }), context);
+    return { folder: join(context.output, 'model'), result };
+  };
+  const dan = { type: 'dan', ngrams: 4000, maxOrder: 2, dimension: 24 };
+
+  it('has a teacher that knows', () => {
+    expect(taughtBy).toBeGreaterThan(0.95);
+  });
+
+  it('makes a DAN that learns from unlabelled texts what few labels cannot teach', async () => {
+    const scratch = await run({ student: dan, weight: 0, epochs: 20, fineTune: { epochs: 0 } }, { data });
+    const taught = await run({ student: dan, epochs: 8 }, { data, unlabelled: texts });
+    for (const measurement of taught.result.measurements)
+      expect(measurementSchema.parse(measurement)).toEqual(measurement);
+    for (const section of taught.result.sections) expect(reportSectionSchema.parse(section)).toEqual(section);
+    const accuracy = value(taught.result, 'accuracy');
+    expect(accuracy).toBeGreaterThan(0.93);
+    expect(accuracy - value(scratch.result, 'accuracy')).toBeGreaterThan(0.05);
+    expect(readdirSync(taught.folder).sort()).toEqual(['labels.json', 'manifest.json', 'model.dan', 'model.onnx']);
+
+    // The runtime, the graph and the definition agree.
+    const bundle = await readBundle(taught.folder);
+    const own = await predict(taught.folder, data, 'test', { runtime: ortRuntime });
+    const model = readDan(taught.folder);
+    const executable = await ortRuntime.compile(bundle.model, { threads: 1 });
+    for (const [row, { text }] of examples(300, 5).slice(0, 20).entries()) {
+      const slots = knownSlots(model, text);
+      const dims = [1, slots.length];
+      const ids = BigInt64Array.from(slots, BigInt);
+      const { logits } = await executable.run({
+        input_ids: { dtype: 'int64', dims, data: ids },
+        attention_mask: { dtype: 'int64', dims, data: ids.map(() => 1n) },
+      });
+      (logits.data as Float32Array).forEach((logit, i) => expect(own.logits[row * 2 + i]).toBeCloseTo(logit, 4));
+    }
+    await executable.release();
+
+    // Every later stage takes it.
+    const scored = await evaluateStage.run(
+      evaluateStage.schema.parse({}),
+      testContext({ model: taught.folder, baseline: teacher, datasets: { data } }),
+    );
+    expect(value(scored, 'accuracy')).toBeGreaterThan(0.9);
+    const context = testContext({ model: taught.folder });
+    await quantizeStage.run(quantizeStage.schema.parse({ form: 'matmul-integer' }), context);
+    const int8 = join(context.output, 'model');
+    expect(readDan(int8).table.type).toBe('int8');
+    const quantized = await predict(int8, data, 'test', { runtime: ortRuntime });
+    const agrees = quantized.logits.filter((logit, i) => Math.abs(logit - own.logits[i]) < 0.2).length;
+    expect(agrees).toBeGreaterThan(0.97 * own.logits.length);
+    const grid = { batches: [1], sequences: [8], seconds: 0.1, minRounds: 3, warmup: 0, memory: false };
+    const timed = await benchmarkStage.run(
+      benchmarkStage.schema.parse(grid),
+      testContext({ model: taught.folder, baseline: teacher, datasets: { data } }),
+    );
+    expect(value(timed, 'latency.p50')).toBeGreaterThan(0);
+  });
+
+  it('distils privately: the data set gives nothing but its labels', async () => {
+    const { result } = await run({ student: dan, mode: 'private', epochs: 4 }, { data, unlabelled: texts });
+    const table = result.sections.find(({ title }) => title === 'Transfer texts');
+    expect(table?.kind === 'table' && table.rows.map(([, count]) => count)).toEqual([0, 1500, 0]);
+    await expect(run({ student: dan, mode: 'private' }, { data })).rejects.toMatchObject({
+      code: 'distill.no-unlabelled',
+    });
+  });
+
+  it('keeps the most frequent n-grams of a table and goes on from what a stopped attempt left', async () => {
+    const context = testContext({ model: teacher, datasets: { data } });
+    const config = distillStage.schema.parse({ student: { ...dan, keepNgrams: 0.25 }, epochs: 2, augment: 2 });
+    await distillStage.run(config, context);
+    const folder = join(context.output, 'model');
+    const kept = readDan(folder).hash.fingerprints.filter((fingerprint) => fingerprint !== 0).length;
+    expect(kept).toBeLessThanOrEqual(1000);
+    const again = await distillStage.run(config, context);
+    const table = again.sections.find(({ title }) => title === 'Transfer texts');
+    expect(table?.kind === 'table' && table.rows.map(([, count]) => count)).toEqual([60, 0, 120]);
+  });
+
+  it.each([
+    ['transformer', { type: 'transformer', layers: 1, hidden: 16, heads: 2 }],
+    ['textcnn', { type: 'textcnn', embedding: 16, filters: 16, kernels: [1, 2] }],
+    ['bilstm', { type: 'bilstm', embedding: 16, hidden: 16, dense: 16, vocabulary: 300 }],
+    ['layers', { type: 'layers', keep: [0] }],
+  ])('makes a %s student', async (type, student) => {
+    const optimizer = { learningRate: type === 'layers' ? 1e-4 : 5e-3 };
+    const config = { student, epochs: 3, weight: 0.9, dropout: 0, optimizer, fineTune: { epochs: 1 } };
+    const { folder, result } = await run(config, { data, unlabelled: texts });
+    expect(value(result, 'accuracy')).toBeGreaterThan(0.85);
+    const { provenance } = await readManifest(folder);
+    expect(provenance.at(-1)).toMatchObject({ step: 'distill', detail: { student: type } });
+  });
+
+  it('refuses what cannot work, at submit and while running', async () => {
+    const info = datasetInfoSchema.parse({
+      format: 1,
+      name: 'd',
+      kind: 'classification',
+      labels: [],
+      splits: {},
+      warnings: [],
+    });
+    const model = { ...(await readManifest(teacher)), task: 'regression' as const };
+    const config = distillStage.schema.parse({ student: { type: 'layers', keep: [7] }, mode: 'private' });
+    const codes = distillStage.check?.(config, { model, datasets: { data: info } }).map(({ code }) => code);
+    expect(codes).toEqual(['no-unlabelled', 'task', 'no-such-layer']);
+    const orders = distillStage.schema.parse({ student: { ...dan, minOrder: 3 } });
+    expect(distillStage.check?.(orders, { datasets: {} })).toMatchObject([{ path: 'student.minOrder' }]);
+
+    const huge = { type: 'dan', ngrams: 4_000_000, dimension: 4096 };
+    await expect(run({ student: huge }, { data })).rejects.toMatchObject({
+      code: 'distill.table-memory',
+      message: expect.stringMatching(/needs 18\d\.\d GiB.*A dimension of \d+ fits/),
+    });
+    const other = testContext({ model: await tinyBundle(), datasets: { data: temporaryFolder() } });
+    await expect(distillStage.run(config, other)).rejects.toMatchObject({ code: 'distill.no-unlabelled' });
+  });
+});
