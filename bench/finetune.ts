@@ -11,12 +11,12 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { writeBundle } from '../packages/core/src/bundle';
-import { predict } from '../packages/core/src/evaluate/predict';
-import { scoreClassification } from '../packages/core/src/evaluate/classification';
+import { readTokenizerFiles, writeBundle } from '../packages/core/src/bundle';
+import { predict, scoreClassification } from '../packages/core/src/evaluate';
 import { finetuneSchema } from '../packages/core/src/finetune/config';
 import { finetune } from '../packages/core/src/finetune/finetune';
 import { createTransformer, importHuggingFace, transformerConfig } from '../packages/core/src/models';
+import { ortRuntime } from '../packages/core/src/runtime';
 import { loadTokenizer } from '../packages/core/src/text';
 import { importDataset } from '../packages/core/src/text/import';
 
@@ -46,7 +46,8 @@ interface Outcome {
 }
 
 async function main(): Promise<void> {
-  if (!args.data || !(args.checkpoint || args.vocabulary)) throw new Error('Give --data and --checkpoint or --vocabulary.');
+  if (!args.data || !(args.checkpoint || args.vocabulary))
+    throw new Error('Give --data and --checkpoint or --vocabulary.');
   const scratch = mkdtempSync(join(tmpdir(), 'modelpress-finetune-'));
   try {
     const dataset = join(scratch, 'data');
@@ -60,7 +61,9 @@ async function main(): Promise<void> {
     if (args.pytorch) {
       const theirs = trainPyTorch(args.pytorch, dataset);
       print('PyTorch', theirs);
-      console.log(`speed ${(theirs.epochSeconds / ours.epochSeconds).toFixed(2)}x, accuracy ${(100 * (ours.accuracy - theirs.accuracy)).toFixed(1)} points`);
+      console.log(
+        `speed ${(theirs.epochSeconds / ours.epochSeconds).toFixed(2)}x, accuracy ${(100 * (ours.accuracy - theirs.accuracy)).toFixed(1)} points`,
+      );
     }
   } finally {
     rmSync(scratch, { recursive: true });
@@ -73,8 +76,13 @@ async function fromScratch(vocabulary: string, dir: string, labels: readonly str
   writeFileSync(join(dir, 'tokenizer_config.json'), JSON.stringify({ do_lower_case: true }));
   const tokenizer = await loadTokenizer(dir);
   const [layers, hidden] = [Number(args.layers), Number(args.hidden)];
-  const config = transformerConfig('bert', { layers, hidden, heads: hidden / 64, vocabulary: tokenizer.vocabularySize, maxLength: 512 });
-  const { readTokenizerFiles } = await import('../packages/core/src/bundle');
+  const config = transformerConfig('bert', {
+    layers,
+    hidden,
+    heads: hidden / 64,
+    vocabulary: tokenizer.vocabularySize,
+    maxLength: 512,
+  });
   const bundle = createTransformer(config, {
     task: 'classification',
     labels,
@@ -110,9 +118,14 @@ async function trainOurs(scratch: string, model: string, dataset: string): Promi
   });
   const trained = join(scratch, 'trained');
   await writeBundle(trained, result.bundle);
-  const { logits, labels } = await predict(trained, dataset, { split: 'test', threads: Number(args.threads) });
+  const { logits, labels } = await predict(trained, dataset, 'test', {
+    runtime: ortRuntime,
+    compile: { threads: Number(args.threads) },
+  });
   const { scores } = scoreClassification({ logits, classes: result.bundle.labels.length, labels });
-  console.error(`peak memory ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(2)} GiB, ${result.trainableParameters} trained parameters`);
+  console.error(
+    `peak memory ${(process.resourceUsage().maxRSS / 2 ** 20).toFixed(2)} GiB, ${result.trainableParameters} trained parameters`,
+  );
   return { accuracy: scores.accuracy, macroF1: scores.macroF1, epochSeconds: result.seconds / epochs };
 }
 
@@ -123,14 +136,23 @@ function trainPyTorch(python: string, dataset: string): Outcome {
   const shared = ['epochs', 'lr', 'batch', 'max-length', 'seed', 'threads'] as const;
   const options = shared.flatMap((name) => [`--${name}`, args[name]]);
   const script = join(__dirname, 'finetune_pytorch.py');
-  const output = execFileSync(python, [script, '--data', dataset, ...start, ...options], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-  const result = JSON.parse(output.trim().split('\n').at(-1)!) as { accuracy: number; macroF1: number; epochSeconds: number[] };
+  const output = execFileSync(python, [script, '--data', dataset, ...start, ...options], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const result = JSON.parse(output.trim().split('\n').at(-1)!) as {
+    accuracy: number;
+    macroF1: number;
+    epochSeconds: number[];
+  };
   return { ...result, epochSeconds: result.epochSeconds.reduce((sum, s) => sum + s, 0) / result.epochSeconds.length };
 }
 
 function print(name: string, { accuracy, macroF1, epochSeconds }: Outcome): void {
   const percent = (value: number): string => (100 * value).toFixed(1);
-  console.log(`${name}: accuracy ${percent(accuracy)}, macro-F1 ${percent(macroF1)}, ${epochSeconds.toFixed(1)} s an epoch`);
+  console.log(
+    `${name}: accuracy ${percent(accuracy)}, macro-F1 ${percent(macroF1)}, ${epochSeconds.toFixed(1)} s an epoch`,
+  );
 }
 
 void main();

@@ -1,9 +1,10 @@
 /**
- * @file Pretrains models of several sizes for the same time on the same text and prints their held-out perplexity along
- * time, after Li et al. 2020 (arXiv:2002.11794), figure 1. The vocabulary is trained on the text and the same for all.
+ * @file Pretrains models of several sizes on the same text, for the same time or the same number of operations (which a
+ * busy machine does not change), and prints their held-out perplexity along it, after Li et al. 2020 (arXiv:2002.11794).
+ * The vocabulary is trained on the text and the same for all.
  *
  *   node --require ./tools/register-typescript.cjs bench/pretrain.ts --text ../shared/data/unlabeled_wiki_sents \
- *     --sizes 2x64,2x128,4x256 --seconds 60 [--architecture roberta] [--lr 1e-3] [--max-length 64] [--batch 32]
+ *     --sizes 2x64,2x128,4x256 --seconds 60 | --tflops 2 [--architecture roberta] [--lr 1e-3] [--max-length 64] [--batch 32]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,13 +12,14 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pretrain, pretrainSchema } from '../packages/core/src/pretrain';
 import { importDataset } from '../packages/core/src/text/import';
-import type { CurvePoint } from '../packages/core/src/train';
+import type { CurvePoint, TrainLoopResult } from '../packages/core/src/train';
 
 const { values: args } = parseArgs({
   options: {
     text: { type: 'string' },
     sizes: { type: 'string', default: '2x128,4x256' },
     seconds: { type: 'string', default: '60' },
+    tflops: { type: 'string' },
     architecture: { type: 'string', default: 'roberta' },
     vocabulary: { type: 'string', default: '8000' },
     'max-length': { type: 'string', default: '64' },
@@ -38,9 +40,9 @@ async function main(): Promise<void> {
     const dataset = join(scratch, 'text');
     await importDataset({ name: basename(args.text), source: args.text }, dataset);
     console.log(
-      '| size | parameters | steps | passes | TFLOPs | perplexity at 25 % | 50 % | 75 % | 100 % of the time |',
+      '| size | parameters | steps | passes | seconds | TFLOPs | perplexity at 25 % | 50 % | 75 % | 100 % of the budget |',
     );
-    console.log('|---|---|---|---|---|---|---|---|---|');
+    console.log('|---|---|---|---|---|---|---|---|---|---|');
     for (const size of args.sizes.split(',')) await trainSize(size, dataset, join(scratch, size));
   } finally {
     rmSync(scratch, { recursive: true });
@@ -51,7 +53,9 @@ async function trainSize(size: string, dataset: string, folder: string): Promise
   const [layers, hidden] = size.split('x').map(Number);
   const config = pretrainSchema.parse({
     scratch: { architecture: args.architecture, layers, hidden, vocabulary: Number(args.vocabulary) },
-    budget: { seconds: Number(args.seconds) },
+    budget: args.tflops ? { flops: Number(args.tflops) * 1e12 } : { seconds: Number(args.seconds) },
+    evaluations: 8,
+    evaluationBatches: 8,
     maxLength: Number(args['max-length']),
     batchSize: Number(args.batch),
     optimizer: { learningRate: Number(args.lr) },
@@ -72,16 +76,18 @@ async function trainSize(size: string, dataset: string, folder: string): Promise
     `${(bundle.manifest.parameters.total / 1e6).toFixed(1)} M`,
     training.steps,
     epochs.toFixed(1),
-    (training.flops / 1e12).toFixed(1),
-    ...QUARTERS.map((share) => perplexityAt(training.scores, share * training.seconds).toFixed(1)),
+    training.seconds.toFixed(0),
+    (training.flops / 1e12).toFixed(2),
+    ...QUARTERS.map((share) => perplexityAt(training, share).toFixed(1)),
   ];
   console.log(`| ${cells.join(' | ')} |`);
 }
 
-/** Perplexity of the first evaluation at or after a moment. */
-function perplexityAt(scores: readonly CurvePoint[], seconds: number): number {
-  const point = scores.find((score) => score.seconds >= seconds) ?? scores.at(-1);
-  return point ? Math.exp(point.value) : NaN;
+/** Perplexity of the first evaluation after a share of the budget. */
+function perplexityAt({ scores, seconds, flops }: TrainLoopResult, share: number): number {
+  const used = (point: CurvePoint): number => (args.tflops ? point.flops / flops : point.seconds / seconds);
+  const found = scores.find((point) => used(point) >= share) ?? scores.at(-1);
+  return found ? Math.exp(found.value) : NaN;
 }
 
 void main();

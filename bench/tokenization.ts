@@ -6,6 +6,7 @@
  * Reads ../shared/data. With a number of rows, a file of that many made-up rows is imported, tokenized and cut into
  * batches as well; peak memory is that of this process, the tokenizing thread included.
  */
+import { once } from 'node:events';
 import { createWriteStream, mkdtempSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -110,7 +111,7 @@ async function writeRows(path: string, rows: number): Promise<void> {
       const start = (i * 7919) % (words.length - 12);
       block += `${words.slice(start, start + 3 + (i % 10)).join(' ')} ${i}\t${i % 2}\n`;
     }
-    if (!file.write(block)) await new Promise((resolve) => file.once('drain', resolve));
+    if (!file.write(block)) await once(file, 'drain');
   }
   file.end();
   await finished(file);

@@ -11,4 +11,4 @@ async function main() {
   writeFileSync(join(__dirname, '..', 'packages', 'client', 'src', 'types.generated.ts'), types);
 }
 
-main();
+void main();

@@ -59,6 +59,9 @@ function writeDataset(dir: string): void {
 
 const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
 
+const accuracyOf = ({ measurements }: StageResult): number =>
+  measurements.find(({ metric }) => metric === 'accuracy')?.value ?? 0;
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'modelpress-prune-'));
   dataset = join(folder, 'data');
@@ -66,7 +69,7 @@ beforeAll(async () => {
   const scratch = { layers: 2, hidden: 32, heads: 2, ffn: 64, vocabulary: 120 };
   const config = STAGES.finetune.schema.parse({ ...training, epochs: 8, scratch });
   const result = await STAGES.finetune.run(config, context('dense', undefined));
-  expect(result.measurements.find(({ metric }) => metric === 'accuracy')?.value).toBeGreaterThan(0.95);
+  if (accuracyOf(result) < 0.95) throw new Error('The dense model did not learn its task.');
   trained = join(folder, 'dense', 'output', result.model!);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -77,8 +80,7 @@ async function prune(
 ): Promise<{ result: StageResult; folder: string; accuracy: number }> {
   const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });
   const result = await STAGES.prune.run(config, context(name, trained));
-  const accuracy = result.measurements.find(({ metric }) => metric === 'accuracy')!.value;
-  return { result, folder: join(folder, name, 'output', result.model!), accuracy };
+  return { result, folder: join(folder, name, 'output', result.model!), accuracy: accuracyOf(result) };
 }
 
 describe('neuron pruning', () => {
@@ -117,11 +119,15 @@ describe('neuron pruning', () => {
     expect(accuracy).toBeGreaterThan(0.9);
   });
 
-  it.each(['head', 'layer'])('removes whole %ss', async (type) => {
-    const { folder: out } = await prune(type, { granularity: { type }, target: 0.5 });
+  it('removes whole heads', async () => {
+    const { folder: out } = await prune('head', { granularity: { type: 'head' }, target: 0.5 });
     const { layers } = (await readBundle(out)).manifest.structure!;
-    if (type === 'layer') expect(layers).toHaveLength(1);
-    else expect(layers.reduce((sum, { heads }) => sum + heads, 0)).toBe(2);
+    expect(layers.reduce((sum, { heads }) => sum + heads, 0)).toBe(2);
+  });
+
+  it('removes whole layers', async () => {
+    const { folder: out } = await prune('layer', { granularity: { type: 'layer' }, target: 0.5 });
+    expect((await readBundle(out)).manifest.structure!.layers).toHaveLength(1);
   });
 });
 

@@ -50,7 +50,7 @@ const bytes = (array: Float32Array): Uint8Array => new Uint8Array(array.buffer, 
 /** Checkpoint name of each parameter, found by its data; matrices may be stored [in, out]. */
 function checkpointNames(model: Model, file: SafetensorsFile): Map<string, { name: string; isTransposed: boolean }> {
   return new Map(
-    parameterNames(model).map((parameter) => {
+    parameterNames(model).map((parameter): [string, { name: string; isTransposed: boolean }] => {
       const data = model.graph.value(parameter).constant!.data as Float32Array;
       for (const name of file.tensors.keys()) {
         const tensor = file.read(name);
