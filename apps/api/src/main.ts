@@ -7,4 +7,4 @@ import { setFlagsFromString } from 'node:v8';
 setFlagsFromString('--max-semi-space-size=2');
 setFlagsFromString('--semi-space-growth-factor=1');
 
-void import('./serve').then(({ serve }) => serve());
+void import('./serve.js').then(({ serve }) => serve());
