@@ -64,7 +64,7 @@ export class SlotFinder {
     const { hash, minOrder, maxOrder } = this.vocabulary;
     const slots: number[] = [];
     walkNgrams(this.hasher.hashes(text), minOrder, maxOrder, (a, b) => {
-      const slot = findSlot(hash, { a, b });
+      const slot = findSlot(hash, { a: a >>> 0, b: b >>> 0 });
       if (slot >= 0) slots.push(slot);
     });
     return slots;

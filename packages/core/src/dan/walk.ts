@@ -3,7 +3,11 @@
 const START_A = 0x811c9dc5 | 0;
 const START_B = 0x9747b28c | 0;
 
-/** Calls `visit` with the two hashes of every n-gram, by start then length. @param tokens pairs, as `TokenHasher` gives */
+/**
+ * Calls `visit` with the two hashes of every n-gram, by start then length.
+ * @param tokens pairs, as `TokenHasher` gives
+ * @param visit gets signed integers: unsigned ones above 2^31 would each be an object on the heap
+ */
 export function walkNgrams(
   tokens: Uint32Array,
   minOrder: number,
@@ -21,7 +25,7 @@ export function walkNgrams(
       a = (Math.imul((a << 13) | (a >>> 19), 5) + 0xe6546b64) | 0;
       b = Math.imul(b ^ tokens[token + 1], 0x1b873593);
       b = (Math.imul((b << 11) | (b >>> 21), 5) + 0x561ccd1b) | 0;
-      if (order >= minOrder) visit(a >>> 0, b >>> 0);
+      if (order >= minOrder) visit(a, b);
     }
   }
 }
