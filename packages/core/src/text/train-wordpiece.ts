@@ -3,6 +3,7 @@
  * form with `##` before pieces that continue a word, as Hugging Face's trainer does.
  */
 import { invalid } from '../errors';
+import { Heap } from './heap';
 
 export const SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] as const;
 
@@ -78,18 +79,17 @@ class PairCounts {
   /** Words that hold (or once held) a pair. */
   private readonly owners = new Map<string, Set<Word>>();
   /** Pairs by count, highest first; entries whose count has changed since are skipped. */
-  private readonly queue: { key: string; count: number }[] = [];
+  private readonly queue = new Heap(byCount);
 
   constructor(words: readonly Word[]) {
     for (const word of words) this.change(word, 1);
-    for (const [key, count] of this.counts) this.queue.push({ key, count });
-    this.queue.sort(byCount);
+    for (const key of this.counts.keys()) this.enqueue(key);
   }
 
   /** The most frequent pair; undefined when none occurs twice. */
   top(): string | undefined {
-    for (let entry = this.queue.at(-1); entry; entry = this.queue.at(-1)) {
-      if (this.counts.get(entry.key) === entry.count && entry.count > 1) return entry.key;
+    for (let entry = this.queue.top; entry; entry = this.queue.top) {
+      if (this.counts.get(entry.key) === entry.count) return entry.key;
       this.queue.pop();
     }
     return undefined;
@@ -121,24 +121,16 @@ class PairCounts {
     }
   }
 
-  /** Inserts a pair's present count at its place (binary search). */
+  /** Queues a pair with its present count, if it occurs twice. */
   private enqueue(key: string): void {
-    const entry = { key, count: this.counts.get(key) ?? 0 };
-    if (entry.count < 2) return;
-    let low = 0;
-    let high = this.queue.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (byCount(this.queue[middle], entry) < 0) low = middle + 1;
-      else high = middle;
-    }
-    this.queue.splice(low, 0, entry);
+    const count = this.counts.get(key) ?? 0;
+    if (count > 1) this.queue.push({ key, count });
   }
 }
 
-/** Ascending count; among equals, later spellings first, so that the end of the list is what to merge next. */
+/** Highest count first; among equals, the earlier spelling. */
 function byCount(a: { key: string; count: number }, b: { key: string; count: number }): number {
-  return a.count - b.count || (a.key < b.key ? 1 : a.key > b.key ? -1 : 0);
+  return b.count - a.count || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
 }
 
 function mergePieces(pieces: readonly string[], left: string, right: string, piece: string): string[] {
