@@ -1,7 +1,9 @@
 /** @file A tar (POSIX ustar) written as a stream, so that a folder of any size is one download. */
 import type { Readable } from 'node:stream';
+import { unsupported } from '@modelpress/core';
 
 const BLOCK = 512;
+const MAX_PATH = 100;
 
 export interface TarEntry {
   readonly path: string;
@@ -19,8 +21,10 @@ function numberField(value: number, width: number): Buffer {
   return field;
 }
 
-/** The header block of one file. @param path at most 100 bytes */
+/** The header block of one file. @throws ModelpressError `archive.path` for a path of more than 100 bytes. */
 export function tarHeader(path: string, bytes: number, modified: Date): Buffer {
+  if (Buffer.byteLength(path) > MAX_PATH)
+    throw unsupported('archive.path', `"${path}" is too long for a tar; fetch the files one by one.`, { file: path });
   const header = Buffer.alloc(BLOCK);
   header.write(path, 0, 100, 'utf8');
   header.write('0000644\0', 100, 'latin1');

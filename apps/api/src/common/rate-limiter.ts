@@ -10,6 +10,11 @@ export class RateLimiter {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
+  /** Keys that it remembers. */
+  get size(): number {
+    return this.buckets.size;
+  }
+
   /** Takes a token. @returns 0, or the seconds until there is one. */
   take(key: string): number {
     const bucket = this.refill(key);

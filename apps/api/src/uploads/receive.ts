@@ -32,8 +32,8 @@ export interface UploadLimits {
 const MAX_FIELDS = 20;
 const MAX_FIELD_BYTES = 64 * 1024;
 
-/** A file name as it may lie in a folder of ours: up to three plain segments, none hidden, none leading upwards. */
-const FILE_NAME = /^(?!.{201})([A-Za-z0-9_-][A-Za-z0-9_. -]*)(\/[A-Za-z0-9_-][A-Za-z0-9_. -]*){0,2}$/;
+/** A file name as it may lie in a folder of ours: up to three plain segments and 100 characters, none hidden, none leading upwards. */
+const FILE_NAME = /^(?!.{101})([A-Za-z0-9_-][A-Za-z0-9_. -]*)(\/[A-Za-z0-9_-][A-Za-z0-9_. -]*){0,2}$/;
 
 /**
  * Writes the files of a multipart request below `folder` and gathers its text fields.
