@@ -3,7 +3,7 @@
  * share of ONNX Runtime's matrix-product rate that it reaches, and PyTorch beside it.
  *
  *   node --require ./tools/register-typescript.cjs bench/training-step.ts [--pytorch PYTHON] [--only L2H128]
- *        [--dropout 0.1] [--rounds 3] [--steps N] [--threads 2] [--spin]
+ *        [--dropout 0.1] [--rounds 3] [--steps N] [--threads 2] [--spin] [--recompute]
  *
  * PYTHON is an interpreter with torch and transformers. Every measurement has a process of its own; sides take turns.
  */
@@ -23,6 +23,7 @@ interface Options {
   readonly steps: number | undefined;
   readonly threads: number;
   readonly spin: boolean;
+  readonly recompute: boolean;
 }
 
 /** Figures of our side, measured in a fresh process. */
@@ -50,6 +51,7 @@ function compare(config: Config, dropout: number, options: Options): Record<stri
     dropout,
     threads: options.threads,
     spin: options.spin,
+    recompute: options.recompute,
     steps: options.steps ?? config.steps,
     warmup: config.warmup,
   };
@@ -99,6 +101,7 @@ async function main(): Promise<void> {
       steps: { type: 'string' },
       threads: { type: 'string', default: '2' },
       spin: { type: 'boolean', default: false },
+      recompute: { type: 'boolean', default: false },
     },
   });
   if (values.child !== undefined) {
@@ -111,9 +114,13 @@ async function main(): Promise<void> {
     steps: values.steps === undefined ? undefined : Number(values.steps),
     threads: Number(values.threads),
     spin: values.spin,
+    recompute: values.recompute,
   };
   const { cpu, cores } = machineCapabilities();
-  console.log(`${cpu}, ${cores} cores, ${options.threads} threads, spinning ${options.spin ? 'on' : 'off'}\n`);
+  const onOff = (on: boolean): string => (on ? 'on' : 'off');
+  console.log(
+    `${cpu}, ${cores} cores, ${options.threads} threads, spinning ${onOff(options.spin)}, recomputation ${onOff(options.recompute)}\n`,
+  );
   const dropouts = values.dropout === undefined ? [0, 0.1] : [Number(values.dropout)];
   const configs = CONFIGS.filter(({ name }) => values.only === undefined || name === values.only);
   printTable(configs.flatMap((config) => dropouts.map((dropout) => compare(config, dropout, options))));

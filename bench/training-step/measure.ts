@@ -32,6 +32,7 @@ export interface StepRequest {
   readonly dropout: number;
   readonly threads: number;
   readonly spin: boolean;
+  readonly recompute: boolean;
   readonly steps: number;
   readonly warmup: number;
 }
@@ -100,7 +101,7 @@ function randomBert(config: Config): Model {
 }
 
 export async function measureStep(request: StepRequest): Promise<StepFigures> {
-  const { config, dropout, threads, spin, steps, warmup } = request;
+  const { config, dropout, threads, spin, recompute, steps, warmup } = request;
   const compile = { threads, spin };
   const ceiling = [await matmulRate(config, compile)];
   let backwardDone = 0;
@@ -115,6 +116,7 @@ export async function measureStep(request: StepRequest): Promise<StepFigures> {
     optimizer: optimizerSchema.parse({ learningRate: 1e-4 }),
     seed: 1,
     compile,
+    recompute,
     hooks: {
       afterBackward: () => (backwardDone = performance.now()),
       afterUpdate: () => optimizerMs.push(performance.now() - backwardDone),

@@ -9,13 +9,12 @@ import { readCheckpoint, writeCheckpoint } from './checkpoint';
 import type { CheckpointArrays } from './checkpoint';
 import { AdamW } from './optimizer';
 import type { DecayRule, OptimizerConfig } from './optimizer';
-import { floatWeight, frozenWeights } from './initial-weights';
+import { frozenWeights, moveIntoSlabs } from './initial-weights';
 import { TrainingProgram } from './program';
 import { ProgramCache } from './program-cache';
 import type { BatchShapes } from './program-cache';
 import type { BackwardResult, BatchInputs, ProgramOptions } from './program';
-import { ParameterSlabs } from './slabs';
-import type { ParameterSlot } from './slabs';
+import type { ParameterSlabs, ParameterSlot } from './slabs';
 
 /** Inputs of one forward and backward pass, the loss's own (labels) included. */
 export interface TrainingBatch {
@@ -88,17 +87,10 @@ export class Trainer {
   constructor({ model, ...options }: TrainerOptions) {
     this.options = options;
     this.runtime = options.runtime ?? ortRuntime;
-    const names = options.parameters ?? parameterNames(model);
-    const tensors = names.map((name) => ({ name, tensor: floatWeight(model, name) }));
-    this.slabs = ParameterSlabs.allocate(tensors.map(({ name, tensor }) => ({ name, dims: tensor.dims })));
-    for (const { name, tensor } of tensors) this.slabs.slot(name).weight.set(tensor.data);
-    this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor);
-    this.frozen = frozenWeights(model, new Set(names));
-    // The weights live in the slabs only: once the caller drops its model, there is one copy.
     this.model = clone(model);
-    for (const { name, dims, weight } of this.slabs.slots) {
-      this.model.graph.value(name).constant = Tensor.float32(dims, weight);
-    }
+    this.slabs = moveIntoSlabs(this.model, options.parameters ?? parameterNames(model));
+    this.frozen = frozenWeights(this.model, this.slabs);
+    this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor);
     this.programs = new ProgramCache((shapes, maxHeldBytes) => this.compileProgram(shapes, maxHeldBytes));
   }
 
