@@ -40,5 +40,7 @@ export const apiConfigOf = (config: Config): ApiConfig => ({
   ...DEFAULT_API_CONFIG,
   operatorKey: config.api.bootstrapKey,
   maxUploadBytes: config.api.maxUploadBytes,
+  corsOrigins: config.api.corsOrigins,
+  rateLimit: { perSecond: config.api.rateLimit, burst: 3 * config.api.rateLimit },
   logLevel: config.logLevel,
 });

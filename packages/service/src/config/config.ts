@@ -15,6 +15,9 @@ export interface Config {
     readonly port: number;
     readonly bootstrapKey: string | undefined;
     readonly maxUploadBytes: number;
+    readonly corsOrigins: readonly string[];
+    /** Requests a second and key. */
+    readonly rateLimit: number;
   };
   readonly webhooks: { readonly secret: string | undefined };
   readonly logLevel: Environment['MODELPRESS_LOG_LEVEL'];
@@ -92,6 +95,8 @@ function toConfig(environment: Environment): Config {
       port: environment.MODELPRESS_PORT,
       bootstrapKey: environment.MODELPRESS_API_KEY,
       maxUploadBytes: environment.MODELPRESS_MAX_UPLOAD_BYTES,
+      corsOrigins: environment.MODELPRESS_CORS_ORIGINS,
+      rateLimit: environment.MODELPRESS_RATE_LIMIT,
     },
     webhooks: { secret: environment.MODELPRESS_WEBHOOK_SECRET },
     logLevel: environment.MODELPRESS_LOG_LEVEL,

@@ -15,6 +15,11 @@ const lanes = z
   .transform((text) => text.split(',').map((lane) => lane.trim()))
   .pipe(z.array(z.enum(['cpu', 'gpu'])).min(1));
 
+const origins = z
+  .string()
+  .transform((text) => text.split(',').map((origin) => origin.trim()))
+  .pipe(z.array(z.url({ protocol: /^https?$/ })));
+
 export const environmentSchema = z.object({
   MODELPRESS_HOME: z
     .string()
@@ -65,6 +70,12 @@ export const environmentSchema = z.object({
     .optional()
     .describe('Signs webhooks (HMAC-SHA256). Without it jobs cannot have webhooks.'),
   MODELPRESS_MAX_UPLOAD_BYTES: count.default(8 * 1024 ** 3).describe('Largest upload.'),
+  MODELPRESS_CORS_ORIGINS: origins
+    .default([])
+    .describe('Origins that browsers may call the API from, separated by commas; default: none.'),
+  MODELPRESS_RATE_LIMIT: count
+    .default(100)
+    .describe('Requests a second that the API takes from one key; three times as many may come at once.'),
   MODELPRESS_LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error', 'silent'])
     .default('info')
