@@ -30,8 +30,8 @@ export function renderReport(report: Report): string {
           ${pipeline(report)} ${verdict(report)}
         </header>
         <main>
-          ${headline(report)} ${warningBox(warnings)} ${goalTable(goals)} ${latencySection(report)}
-          ${stageList(report)} ${figureTable(report)} ${environmentSection(report)} ${inputSection(report)}
+          ${headline(report)} ${warningBox(warnings)} ${goalTable(goals)} ${latencySection(report)} ${stageList(report)}
+          ${figureTable(report)} ${environmentSection(report)} ${inputSection(report)}
         </main>
         <footer>Every figure on this page was measured by this job on the hardware named above.</footer>
       </body>
