@@ -55,7 +55,9 @@ export async function importDatasetFiles({
   output,
   options,
 }: DatasetTask['task']): Promise<DatasetTask['result']> {
-  return { info: await importDataset({ ...withoutUndefined(options), source: files }, output) };
+  // Files with a split are all meant; without one, a folder was uploaded that may hold several versions of its data.
+  const several = files.some(({ split }) => split !== undefined) ? 'parts' : 'versions';
+  return { info: await importDataset({ ...withoutUndefined(options), source: files, several }, output) };
 }
 
 /** zod leaves keys that were not given as undefined, which the importer's options do not know. */

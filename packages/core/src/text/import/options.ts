@@ -48,6 +48,11 @@ export interface ImportOptions {
   readonly name: string;
   /** A file, an archive or a folder; or the files one by one. */
   readonly source: string | readonly ImportFile[];
+  /**
+   * What several files are: parts that all belong to the data set, or versions of it of which one is chosen by name.
+   * Default: `versions` for a folder, `parts` for files given one by one.
+   */
+  readonly several?: 'parts' | 'versions';
   /** Only files whose name contains this, where a folder holds several data sets. */
   readonly select?: string;
   readonly format?: Format | 'auto';

@@ -38,8 +38,8 @@ export async function planParts(files: readonly SourceFile[], options: ImportOpt
   if (format === 'parallel' || (texts.length > 0 && (format ?? 'auto') === 'auto')) {
     return Promise.all(texts.map((file) => parallelPart(file, selected, options)));
   }
-  // Files that the user named one by one are all meant; a folder may hold several versions of its data.
-  const chosen = typeof source === 'string' ? chooseVersion(selected, warn) : withSplits(selected);
+  const { several = typeof source === 'string' ? 'versions' : 'parts' } = options;
+  const chosen = several === 'versions' ? chooseVersion(selected, warn) : withSplits(selected);
   return Promise.all(chosen.map(({ file, split }) => part(file, split, options, warn)));
 }
 
