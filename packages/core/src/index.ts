@@ -7,6 +7,7 @@ export * from './onnx';
 export * from './passes';
 export * from './issues';
 export * from './bench';
+export * from './pretrain';
 export * from './quantize';
 export * from './recipe';
 export * from './bundle';

@@ -84,6 +84,7 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
   } finally {
     await heldOut.release();
     await trainer.release();
+    for (const rows of [text.train, text.heldOut]) rows.source.close();
   }
 }
 
