@@ -19,6 +19,11 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
   if (student.type === 'dan' && student.minOrder > student.maxOrder) {
     issue('student.minOrder', 'above-maximum', 'minOrder is above maxOrder.');
   }
+  if (config.match.hidden > 0 || config.match.attention > 0) {
+    const follows = student.type === 'layers' || (student.type === 'transformer' && student.vocabulary === undefined);
+    const message = "Only a transformer that reads the teacher's tokens can follow its layers.";
+    if (!follows) issue('match', 'match-student', message);
+  }
   if (!model) return issues;
   if (model.task !== 'classification' && model.task !== 'pair-classification') {
     issue('', 'task', `Only classifiers can teach; "${model.name}" does ${model.task}.`);

@@ -83,6 +83,23 @@ export const distillSchema = trainingSchema.extend({
     .max(1)
     .default(1)
     .describe('Share of the teacher in the loss of labelled texts; the rest is cross-entropy with their labels.'),
+  match: z
+    .strictObject({
+      hidden: z.number().min(0).default(0).describe("Weight of the difference from the teacher's hidden states."),
+      hiddenLoss: z
+        .enum(['mse', 'cosine'])
+        .default('mse')
+        .describe(
+          'Mean squared error, or one minus the cosine, of each token; other widths go through a learned projection.',
+        ),
+      attention: z
+        .number()
+        .min(0)
+        .default(0)
+        .describe("Weight of the squared difference from the teacher's attention, averaged over heads."),
+    })
+    .prefault({})
+    .describe("A transformer or layers student also follows the teacher's layers, spread evenly over its own."),
   mode: z
     .enum(['standard', 'private'])
     .default('standard')

@@ -2,7 +2,7 @@
 import { refreshManifest } from '../bundle';
 import type { Bundle } from '../bundle';
 import { lossOptions, tokenizeData, trainOn } from '../finetune/train-on';
-import type { TrainingOutcome } from '../finetune/train-on';
+import type { TrainingOutcome, TrainingRunOptions } from '../finetune/train-on';
 import { taskLoss } from '../finetune/loss';
 import type { TaskLoss } from '../finetune/loss';
 import type { Model } from '../graph';
@@ -11,6 +11,8 @@ import type { StageContext } from '../stages/stage';
 import { readDatasetInfo } from '../text';
 import { trainingConfig } from './config';
 import type { DistillConfig, GraphStudent } from './config';
+import { matchLayers } from './match';
+import type { Matching } from './match';
 import { betterPart, fineTunes, partContext } from './parts';
 import type { DistillResult, PartName, PartResult } from './parts';
 import { withSoftTargets } from './soft-targets';
@@ -40,6 +42,7 @@ export async function distillGraph(
     dataset: string,
     range: readonly [number, number],
     teach: (own: TaskLoss) => TaskLoss,
+    companion?: TrainingRunOptions['companion'],
   ): Promise<{ model: Model; part: PartResult; warnings: readonly string[] }> => {
     const part = partContext(context, dataset, name, range);
     const settings = trainingConfig(config, name);
@@ -47,7 +50,7 @@ export async function distillGraph(
     const { manifest } = bundle;
     const own = withoutUnlabelled(taskLoss(manifest.task, manifest.output, lossOptions(settings, data, bundle)));
     const options = { manifest, trainable: parameterNames(model), loss: teach(own), data, config: settings };
-    return trainOn({ ...options, model }, part, ({ trainer, ...outcome }) => ({
+    return trainOn({ ...options, model, ...(companion ? { companion } : {}) }, part, ({ trainer, ...outcome }) => ({
       model: trainer.exportModel(),
       part: resultOf(name, outcome),
       warnings: data.warnings,
@@ -59,7 +62,13 @@ export async function distillGraph(
   const weight = config.mode === 'private' ? 1 : config.weight;
   const soft = (own: TaskLoss): TaskLoss =>
     withSoftTargets(own, output, teacher.logits, { temperature: config.temperature, weight });
-  const distilled = await trainPart('distill', bundle.model, transfer.folder, [0.1, tunes ? 0.8 : 0.98], soft);
+  const range = [0.1, tunes ? 0.8 : 0.98] as const;
+  const matching = await matchingOf(config, student, bundle, teacher, context);
+  const distilled = matching
+    ? await distillMatching(matching, (model, companion) =>
+        trainPart('distill', model, transfer.folder, range, (own) => matching.withMatching(soft(own)), companion),
+      )
+    : await trainPart('distill', bundle.model, transfer.folder, range, soft);
   const result = { transfer, warnings: distilled.warnings };
   const finish = (model: Model, kept: PartName): Pick<DistillResult, 'bundle' | 'kept'> => ({
     bundle: { ...bundle, model, manifest: refreshManifest(bundle.manifest, model) },
@@ -70,6 +79,33 @@ export async function distillGraph(
   const kept = betterPart(distilled.part, tuned.part);
   const model = kept === 'distill' ? distilled.model : tuned.model;
   return { ...result, ...finish(model, kept), parts: [distilled.part, tuned.part] };
+}
+
+/** What is needed to follow the teacher's layers, where that is asked for. */
+async function matchingOf(
+  { match }: DistillConfig,
+  student: GraphStudent,
+  { model, manifest }: Bundle,
+  teacher: { readonly folder: string; readonly bundle: Bundle },
+  { threads, seed }: StageContext,
+): Promise<Matching | undefined> {
+  if (match.hidden === 0 && match.attention === 0) return undefined;
+  const layers = student.type === 'layers' ? { layers: student.keep } : {};
+  const options = { ...match, threads, seed, ...layers };
+  return matchLayers({ model, manifest }, { folder: teacher.folder, manifest: teacher.bundle.manifest }, options);
+}
+
+/** Trains with the teacher beside it. */
+async function distillMatching<T extends { readonly model: Model }>(
+  matching: Matching,
+  train: (model: Model, companion: TrainingRunOptions['companion']) => Promise<T>,
+): Promise<T> {
+  try {
+    const trained = await train(matching.model, (batch) => matching.companion(batch));
+    return { ...trained, model: matching.strip(trained.model) };
+  } finally {
+    await matching.release();
+  }
 }
 
 const resultOf = (name: PartName, outcome: Omit<TrainingOutcome, 'trainer'>): PartResult => ({

@@ -7,7 +7,7 @@ import { insertDropout } from '../models';
 import type { HostTensor } from '../runtime/runtime';
 import type { StageContext } from '../stages/stage';
 import { Batches, tokenizeSplit } from '../text';
-import type { DatasetInfo, Split, TokenRows, Tokenizer } from '../text';
+import type { Batch, DatasetInfo, Split, TokenRows, Tokenizer } from '../text';
 import type { DropoutSite } from '../train/dropout-masks';
 import { trainLoop } from '../train/loop';
 import type { BatchSource, EpochBatches, TrainLoopResult } from '../train/loop';
@@ -42,6 +42,8 @@ export interface TrainingRunOptions {
   readonly config: TrainingConfig;
   /** Tensors that every forward pass reads besides the batch; may change between steps. */
   readonly feeds?: () => Readonly<Record<string, HostTensor>>;
+  /** Tensors that the loss reads of a training batch and that take computing, such as a teacher's hidden states. */
+  readonly companion?: (batch: Batch) => Promise<Readonly<Record<string, HostTensor>>>;
   /** Factor on the learning rate by parameter; default 1. */
   readonly learningRateFactor?: (name: string) => number;
   /** Hears of the trainer before the first step and may observe its steps. */
@@ -97,7 +99,7 @@ export async function trainOn<T>(
 }
 
 async function run(
-  { manifest, config, data, loss, feeds = () => ({}), mayKeep = () => true }: TrainingRunOptions,
+  { manifest, config, data, loss, companion, feeds = () => ({}), mayKeep = () => true }: TrainingRunOptions,
   context: TrainingContext,
   trainer: Trainer,
   stepsPerEpoch: number,
@@ -107,7 +109,7 @@ async function run(
   const devScores = async (): Promise<Scores> => scoreBatches(forward, data.dev!, manifest, loss);
   const started = performance.now();
   const training = await trainLoop(trainer, {
-    source: trainingSource(data.train, loss, feeds),
+    source: trainingSource(data.train, loss, feeds, companion),
     length: lengthOf(config, stepsPerEpoch),
     accumulate: config.accumulate,
     learningRate: config.optimizer.learningRate,
@@ -219,12 +221,14 @@ const trainingSource = (
   batches: Batches,
   loss: TaskLoss,
   feeds: () => Readonly<Record<string, HostTensor>>,
+  companion: TrainingRunOptions['companion'],
 ): BatchSource => ({
   epoch(number): EpochBatches {
     const epoch = batches.epoch(number);
-    const batch = (index: number): TrainingBatch => {
-      const { inputs } = loss.training(epoch.batch(index), batches.source);
-      return { inputs: { ...inputs, ...feeds() } };
+    const batch = async (index: number): Promise<TrainingBatch> => {
+      const tokens = epoch.batch(index);
+      const { inputs } = loss.training(tokens, batches.source);
+      return { inputs: { ...inputs, ...feeds(), ...(await companion?.(tokens)) } };
     };
     return { count: epoch.count, batch };
   },

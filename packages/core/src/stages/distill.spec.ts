@@ -32,6 +32,12 @@ function examples(count: number, seed: number): Example[] {
 }
 
 const unlabelled = (rows: readonly Example[]): Example[] => rows.map(({ text }) => ({ text }));
+/** The training losses of distillation, by step. */
+function losses({ sections }: StageResult): number[] {
+  const curve = sections.find(({ title }) => title === 'Distillation: training loss');
+  return curve?.kind === 'curve' ? curve.series[0].points.map(([, loss]) => loss) : [];
+}
+
 const value = ({ measurements }: StageResult, metric: string): number =>
   measurements.find((measurement) => measurement.metric === metric)?.value ?? Number.NaN;
 
@@ -150,6 +156,42 @@ describe('distill stage', () => {
     const { provenance } = await readManifest(folder);
     expect(provenance.at(-1)).toMatchObject({ step: 'distill', detail: { student: type } });
   });
+
+  it.each([
+    ['mse', 16],
+    ['cosine', 16],
+    ['mse', 32],
+  ])(
+    'follows hidden states (%s) and attention in a width of %d, and leaves no trace of it',
+    async (hiddenLoss, hidden) => {
+      const student = { type: 'transformer', layers: 1, hidden, heads: 2 };
+      const learning = { epochs: 3, dropout: 0, optimizer: { learningRate: 5e-3 }, fineTune: { epochs: 0 } };
+      const { folder, result } = await run(
+        { ...learning, student, match: { hidden: 1, hiddenLoss, attention: 1 } },
+        { data, unlabelled: texts },
+      );
+      const points = losses(result);
+      expect(points.at(-1)).toBeLessThan(0.8 * points[0]);
+      const { model, manifest } = await readBundle(folder);
+      expect(model.graph.outputs.map(({ name }) => name)).toEqual(['logits']);
+      expect(model.graph.initializers.filter(({ name }) => name.startsWith('match.'))).toEqual([]);
+      const { parameters } = await readManifest(teacher);
+      expect(manifest.parameters.total).toBeLessThanOrEqual(parameters.total);
+    },
+  );
+
+  it.each(['mse', 'cosine'])(
+    'finds no difference (%s) between the teacher and all of its layers',
+    async (hiddenLoss) => {
+      const config = {
+        student: { type: 'layers', keep: [0] },
+        match: { hidden: 1, hiddenLoss, attention: 1 },
+        epochs: 1,
+      };
+      const { result } = await run({ ...config, dropout: 0, fineTune: { epochs: 0 } }, { data });
+      expect(Math.abs(losses(result)[0])).toBeLessThan(1e-5);
+    },
+  );
 
   it('refuses what cannot work, at submit and while running', async () => {
     const info = datasetInfoSchema.parse({
