@@ -138,14 +138,6 @@ export function mask(target: usize, masks: usize, count: usize): void {
   for (; i < count; i++) if (!load<u8>(masks + i)) store<f32>(target + (i << 2), 0);
 }
 
-/** target[ids[r], :] += rows[r, :] for every r in order; the gradient of a row lookup. */
-export function scatterAddRows(target: usize, rows: usize, ids: usize, rowCount: usize, width: usize): void {
-  const stride = width << 2;
-  for (let r: usize = 0; r < rowCount; r++) {
-    accumulate(target + <usize>load<i32>(ids + (r << 2)) * stride, rows + r * stride, width);
-  }
-}
-
 /** 32 well-mixed bits of (counter, key); the second key word enters between the rounds, so streams do not overlap. */
 function mix(counter: u32, key0: u32, key1: u32): u32 {
   let x = counter ^ key0;

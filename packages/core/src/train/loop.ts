@@ -135,7 +135,7 @@ class TrainingRun {
     }
     const { spent, losses, scores } = this;
     const stoppedEarly = !this.isSpent();
-    const best = await this.restoreBest();
+    const best = await this.chooseWeights();
     return { ...spent, stoppedEarly, losses, scores, ...(best && { best }) };
   }
 
@@ -163,7 +163,7 @@ class TrainingRun {
     for (let index = this.batch; index < end; index++) group.push(await batches.batch(index));
     await this.runStep(group, began);
     const endOfEpoch = end === batches.count;
-    if (this.isEvaluationDue(before, endOfEpoch)) await this.evaluate();
+    if (this.isEvaluationDue(before, endOfEpoch)) await this.trainer.withAverage(() => this.evaluate());
     this.epoch += endOfEpoch ? 1 : 0;
     this.batch = endOfEpoch ? 0 : end;
     if (endOfEpoch || this.isSaveDue()) await this.save();
@@ -213,9 +213,12 @@ class TrainingRun {
     if (isBest && this.keepsBest) await this.best.keep();
   }
 
-  private async restoreBest(): Promise<TrainLoopResult['best']> {
-    if (this.stopping?.best === undefined || this.stopping.best === null) return undefined;
-    if (this.keepsBest) await this.best.restore();
+  /** Ends with the best weights, the averaged ones, or the last. */
+  private async chooseWeights(): Promise<TrainLoopResult['best']> {
+    const hasBest = this.stopping?.best !== undefined && this.stopping.best !== null;
+    if (hasBest && this.keepsBest) await this.best.restore();
+    else this.trainer.adoptAverage();
+    if (!this.stopping || this.stopping.best === null) return undefined;
     return { score: this.stopping.best, step: this.stopping.bestStep };
   }
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { ParameterSlabs } from './slabs';
 
-const ARRAYS = ['weight', 'gradient', 'firstMoment', 'secondMoment', 'landing', 'mask'] as const;
+const ARRAYS = ['weight', 'gradient', 'firstMoment', 'secondMoment', 'landing', 'average', 'mask'] as const;
 
 describe('ParameterSlabs', () => {
   it('gives every array of every parameter its own aligned, zeroed memory, over as many memories as needed', () => {
@@ -9,7 +9,7 @@ describe('ParameterSlabs', () => {
     fc.assert(
       fc.property(fc.array(dims, { minLength: 1, maxLength: 12 }), (shapes) => {
         const specs = shapes.map((dims, i) => ({ name: `p${i}`, dims }));
-        const slabs = ParameterSlabs.allocate(specs, 21_000);
+        const slabs = ParameterSlabs.allocate(specs, 25_000);
         const taken = new Map<ArrayBufferLike, [number, number][]>();
         expect(slabs.slots.map(({ name, dims }) => ({ name, dims }))).toEqual(specs);
         for (const slot of slabs.slots) {
@@ -32,7 +32,7 @@ describe('ParameterSlabs', () => {
 
   it('splits into several memories and its kernels act on the right one', () => {
     const specs = [0, 1, 2].map((i) => ({ name: `p${i}`, dims: [100] }));
-    const slabs = ParameterSlabs.allocate(specs, 2 * 128 * 21);
+    const slabs = ParameterSlabs.allocate(specs, 2 * 128 * 25);
     expect(new Set(slabs.slots.map((slot) => slot.weight.buffer)).size).toBe(2);
     slabs.slots.forEach((slot, i) => slot.weight.fill(i + 1));
     for (const slot of slabs.slots) slot.kernels.scale(slot.at.weight, slot.size, 10);

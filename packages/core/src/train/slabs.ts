@@ -19,10 +19,12 @@ export interface ParameterSlot extends ParameterSpec {
   readonly secondMoment: Float32Array;
   /** Where the gradient of one micro-batch lands when several are summed. */
   readonly landing: Float32Array;
+  /** Moving average of the weight, where a trainer keeps one. */
+  readonly average: Float32Array;
   /** 1 = kept, 0 = pruned; means something only to those who filled it. */
   readonly mask: Uint8Array;
   /** Byte offsets of the arrays above, for `kernels`. */
-  readonly at: AdamwAddresses & { readonly landing: number; readonly mask: number };
+  readonly at: AdamwAddresses & { readonly landing: number; readonly average: number; readonly mask: number };
   readonly kernels: Kernels;
 }
 
@@ -31,13 +33,13 @@ const MAX_MEMORY = 65535 * PAGE;
 /** Elements; a multiple of the cache line for floats and bytes alike. */
 const ALIGNMENT = 64;
 /** Slabs of float32, in the order in which they lie in a memory; the byte masks follow. */
-const FLOAT_SLABS = ['weight', 'gradient', 'firstMoment', 'secondMoment', 'landing'] as const;
+const FLOAT_SLABS = ['weight', 'gradient', 'firstMoment', 'secondMoment', 'landing', 'average'] as const;
 const BYTES_PER_PARAMETER = FLOAT_SLABS.length * 4 + 1;
 
 /**
  * The trainable parameters of a model. Each memory holds all slabs of a run of parameters, so that one kernel instance
  * sees everything that belongs together; more memories are made when one does not reach. All slabs are reserved, but
- * the system hands out pages only when they are first written: unused landing and mask slabs cost nothing.
+ * the system hands out pages only when they are first written: unused landing, average and mask slabs cost nothing.
  *
  * The memories are not shared between threads: ONNX Runtime refuses views of a SharedArrayBuffer.
  */
@@ -135,7 +137,9 @@ function slotAt(
   kernels: Kernels,
 ): ParameterSlot {
   const size = sizeOf(spec.dims);
-  const [weight, gradient, firstMoment, secondMoment, landing] = FLOAT_SLABS.map((_, i) => (i * count + offset) * 4);
+  const [weight, gradient, firstMoment, secondMoment, landing, average] = FLOAT_SLABS.map(
+    (_, i) => (i * count + offset) * 4,
+  );
   const mask = FLOAT_SLABS.length * count * 4 + offset;
   const floats = (address: number): Float32Array => new Float32Array(buffer, address, size);
   return {
@@ -147,8 +151,9 @@ function slotAt(
     firstMoment: floats(firstMoment),
     secondMoment: floats(secondMoment),
     landing: floats(landing),
+    average: floats(average),
     mask: new Uint8Array(buffer, mask, size),
-    at: { weight, gradient, firstMoment, secondMoment, landing, mask },
+    at: { weight, gradient, firstMoment, secondMoment, landing, average, mask },
     kernels,
   };
 }

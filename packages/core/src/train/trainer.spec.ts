@@ -88,6 +88,24 @@ describe('Trainer', () => {
     await trainer.release();
   });
 
+  it('averages the weights over the steps, without a trace in the training itself', async () => {
+    const [averaging, plain] = [make({ averageDecay: 0.75 }), make()];
+    const expected = averaging.parameter('W2').weight.slice();
+    for (const seed of [1, 2, 3]) {
+      await averaging.train([bagBatch(seed)]);
+      await plain.train([bagBatch(seed)]);
+      const { weight } = plain.parameter('W2');
+      expected.forEach((x, i) => (expected[i] = 0.75 * x + 0.25 * weight[i]));
+    }
+    const averaged = await averaging.withAverage(async () => [...averaging.parameter('W2').weight]);
+    expectClose(averaged, [...expected], 1e-6);
+    expect(weights(averaging)).toEqual(weights(plain));
+    expect(await plain.withAverage(async () => weights(plain))).toEqual(weights(plain));
+    averaging.adoptAverage();
+    expect([...averaging.parameter('W2').weight]).toEqual(averaged);
+    await Promise.all([averaging.release(), plain.release()]);
+  });
+
   it('hands activations, gates and gradients to the hooks, before and after the update', async () => {
     const seen: string[] = [];
     let backward: BackwardResult | undefined;
@@ -176,7 +194,13 @@ describe('Trainer on a BERT with dropout', () => {
   const config = transformerConfig('bert', { layers: 2, hidden: 16, heads: 2, vocabulary: 1200, maxLength: 16 });
   const { model } = buildTransformer(config, { task: 'classification', labels: 3 }, freshWeights(3, 0.1));
   const bert = (seed = 5): Trainer =>
-    make({ model, seed, dropout: (special) => insertDropout(special, { ratio: 0.1 }), compile: { threads: 2 } });
+    make({
+      model,
+      seed,
+      averageDecay: 0.9,
+      dropout: (special) => insertDropout(special, { ratio: 0.1 }),
+      compile: { threads: 2 },
+    });
 
   const batch = (seed: number, sequence: number): TrainingBatch => {
     const { ids, labels } = bagBatch(seed, 4, sequence).inputs;
@@ -218,6 +242,7 @@ describe('Trainer on a BERT with dropout', () => {
     expect(second.step).toBe(4);
     expect(await losses(second, 4, 8)).toEqual(curve.slice(4));
     expect(weights(second)).toEqual(weights(whole));
+    expect(second.parameter(name).average).toEqual(whole.parameter(name).average);
     const other = bert(6);
     await expect(other.load(path)).rejects.toMatchObject({ code: 'checkpoint.mismatch' });
     for (const trainer of [whole, first, second, other]) await trainer.release();

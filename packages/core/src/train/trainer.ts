@@ -40,6 +40,8 @@ export interface TrainerOptions extends ProgramOptions {
   readonly decay?: DecayRule;
   /** Factor on the learning rate by parameter name; default 1. */
   readonly learningRateFactor?: (name: string) => number;
+  /** Keep a moving average of the weights, average <- d average + (1 - d) weight after each step; see `withAverage`. */
+  readonly averageDecay?: number;
   /** Seed of the dropout masks. */
   readonly seed: number;
   readonly runtime?: Runtime;
@@ -91,6 +93,7 @@ export class Trainer {
     this.slabs = moveIntoSlabs(this.model, options.parameters ?? parameterNames(model));
     this.frozen = frozenWeights(this.model, this.slabs);
     this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor);
+    if (this.averages) for (const { average, weight } of this.slabs.slots) average.set(weight);
     this.programs = new ProgramCache((shapes, maxHeldBytes) => this.compileProgram(shapes, maxHeldBytes));
   }
 
@@ -135,6 +138,7 @@ export class Trainer {
       hooks?.afterGradients?.(step, scale);
       this.optimizer.update(slots, step, learningRate, scale);
       this.applyMasks();
+      this.updateAverage();
       this.stepsDone = step;
       hooks?.afterUpdate?.(step);
       return { step, loss: lossSum / microBatches.length, gradientNorm, learningRate, flops };
@@ -167,6 +171,21 @@ export class Trainer {
   /** The mask of a parameter that has one. */
   mask(name: string): Uint8Array | undefined {
     return this.masked.has(name) ? this.slabs.slot(name).mask : undefined;
+  }
+
+  /** Runs `body` while the averaged weights stand in for the present ones; just runs it when there is no average. */
+  async withAverage<T>(body: () => Promise<T>): Promise<T> {
+    this.swapAverage();
+    try {
+      return await body();
+    } finally {
+      this.swapAverage();
+    }
+  }
+
+  /** Goes on with the averaged weights, where there is an average. */
+  adoptAverage(): void {
+    if (this.averages) for (const { average, weight } of this.slabs.slots) weight.set(average);
   }
 
   /** Writes weights, moments, masks, step and `position` (any JSON) so that `load` continues the same loss curve. */
@@ -238,12 +257,32 @@ export class Trainer {
     }
   }
 
+  private get averages(): boolean {
+    return this.options.averageDecay !== undefined;
+  }
+
+  private updateAverage(): void {
+    const { averageDecay } = this.options;
+    if (averageDecay === undefined) return;
+    for (const { kernels, at, size } of this.slabs.slots) kernels.ema(at.average, at.weight, size, 1 - averageDecay);
+  }
+
+  private swapAverage(): void {
+    if (!this.averages) return;
+    for (const { average, weight } of this.slabs.slots) {
+      const present = weight.slice();
+      weight.set(average);
+      average.set(present);
+    }
+  }
+
   /** Everything that a checkpoint stores, by name. */
   private arrays(masked: ReadonlySet<string>): CheckpointArrays {
-    const entries = this.slabs.slots.flatMap(({ name, weight, firstMoment, secondMoment }) => [
+    const entries = this.slabs.slots.flatMap(({ name, weight, firstMoment, secondMoment, average }) => [
       [`weight/${name}`, weight] as const,
       [`firstMoment/${name}`, firstMoment] as const,
       [`secondMoment/${name}`, secondMoment] as const,
+      ...(this.averages ? [[`average/${name}`, average] as const] : []),
     ]);
     const masks = [...masked].map((name) => [`mask/${name}`, this.slabs.slot(name).mask] as const);
     return new Map<string, Float32Array | Uint8Array>([...entries, ...masks]);

@@ -85,30 +85,6 @@ describe('SIMD kernels equal their JavaScript twins bit for bit', () => {
     );
   });
 
-  it('scatterAddRows', () => {
-    const inputs = fc
-      .record({
-        width: fc.integer({ min: 1, max: 19 }),
-        table: fc.integer({ min: 1, max: 6 }),
-        rows: fc.integer({ min: 0, max: 9 }),
-      })
-      .chain(({ width, table, rows }) =>
-        fc.record({
-          width: fc.constant(width),
-          target: floats(width * table),
-          rows: floats(width * rows),
-          ids: fc.array(fc.integer({ min: 0, max: table - 1 }), { minLength: rows, maxLength: rows }),
-        }),
-      );
-    fc.assert(
-      fc.property(inputs, ({ width, target, rows, ids }) =>
-        bothAgree([target, rows, bytesOf(Int32Array.from(ids))], (kernels, [to, from, index]) =>
-          kernels.scatterAddRows(to, from, index, ids.length, width),
-        ),
-      ),
-    );
-  });
-
   it('dropoutMask', () => {
     const word = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
     fc.assert(

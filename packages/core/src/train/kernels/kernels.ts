@@ -36,8 +36,6 @@ export interface Kernels {
   sumSquares(source: number, count: number): number;
   /** Clears the elements whose mask byte is 0. */
   mask(target: number, masks: number, count: number): void;
-  /** target[ids[r]] += rows[r]; `ids` is int32 and must lie within the target. */
-  scatterAddRows(target: number, rows: number, ids: number, rowCount: number, width: number): void;
   /** Fills with `value` where a 16-bit draw of the stream `key` reaches `threshold` (0..65535), else 0. */
   dropoutMask(target: number, count: number, key: readonly [number, number], threshold: number, value: number): void;
 }
@@ -50,7 +48,6 @@ interface KernelExports {
   readonly ema: (average: number, source: number, count: number, rate: number) => void;
   readonly sumSquares: (source: number, count: number) => number;
   readonly mask: (target: number, masks: number, count: number) => void;
-  readonly scatterAddRows: (target: number, rows: number, ids: number, rowCount: number, width: number) => void;
   readonly dropoutMask: (target: number, count: number, ...keyThresholdValue: number[]) => void;
 }
 
@@ -82,7 +79,6 @@ export function wasmKernels(memory: WebAssembly.Memory): Kernels {
     ema: wasm.ema,
     sumSquares: wasm.sumSquares,
     mask: wasm.mask,
-    scatterAddRows: wasm.scatterAddRows,
     dropoutMask: (target, count, [key0, key1], threshold, value) =>
       wasm.dropoutMask(target, count, key0, key1, threshold, value),
   };

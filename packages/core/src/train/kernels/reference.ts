@@ -7,14 +7,12 @@ const f32 = Math.fround;
 export function referenceKernels(memory: WebAssembly.Memory): Kernels {
   const floats = (address: number, count: number): Float32Array => new Float32Array(memory.buffer, address, count);
 
-  const accumulate = (target: number, source: number, count: number): void => {
-    const to = floats(target, count);
-    const from = floats(source, count);
-    for (let i = 0; i < count; i++) to[i] = to[i] + from[i];
-  };
-
   return {
-    accumulate,
+    accumulate(target, source, count) {
+      const to = floats(target, count);
+      const from = floats(source, count);
+      for (let i = 0; i < count; i++) to[i] += from[i];
+    },
 
     adamw(at, count, scalars) {
       const w = floats(at.weight, count);
@@ -65,11 +63,6 @@ export function referenceKernels(memory: WebAssembly.Memory): Kernels {
       const to = floats(target, count);
       const kept = new Uint8Array(memory.buffer, masks, count);
       for (let i = 0; i < count; i++) if (kept[i] === 0) to[i] = 0;
-    },
-
-    scatterAddRows(target, rows, ids, rowCount, width) {
-      const row = new Int32Array(memory.buffer, ids, rowCount);
-      for (let r = 0; r < rowCount; r++) accumulate(target + row[r] * width * 4, rows + r * width * 4, width);
     },
 
     dropoutMask(target, count, [key0, key1], threshold, value) {
