@@ -35,9 +35,16 @@ describeWithRedis('Redis and S3', () => {
       const link = await stack.service.artifacts.presign(stack.projectId, run.outputId ?? '', 'model.txt');
       expect(await (await fetch(link ?? '')).text()).toBe('on Redis and S3');
       expect(await stack.service.readiness()).toMatchObject({ ready: true });
+      await s3.stop();
+      const { ready, checks } = await stack.service.readiness();
+      expect({ ready, objects: checks.objects.ok, queue: checks.queue.ok }).toEqual({
+        ready: false,
+        objects: false,
+        queue: true,
+      });
     } finally {
       await stack.close();
-      await Promise.all([redis.stop(), s3.stop()]);
+      await redis.stop();
       await rm(folder, { recursive: true, force: true });
     }
   });

@@ -20,11 +20,14 @@ import { RecipeService } from './services/recipes';
 import { ReportService } from './services/reports';
 import { RunService } from './services/runs';
 import { sweep } from './services/sweeper';
+import { withTimeout } from './timeout';
 import { LostWorkers } from './worker/registration';
 import { every } from './worker/timer';
 
 const RECOVERY_MS = 5000;
 const SWEEP_MS = 3_600_000;
+/** A queue client waits for its server without an end; whoever asks for readiness does not. */
+const CHECK_TIMEOUT_MS = 3000;
 
 /** Opens everything that an API process needs and brings the database up to date. `stages`: the registry of stage types. */
 export async function openService(config: Config, stages: StageDefinitions): Promise<Service> {
@@ -72,7 +75,7 @@ async function ensureBootstrapKey(config: Config, projects: ProjectService, keys
 
 async function readiness({ database, queue, store }: Platform): Promise<Readiness> {
   const check = async (work: () => Promise<unknown>): Promise<{ ok: boolean; message: string }> =>
-    work().then(
+    withTimeout(CHECK_TIMEOUT_MS, work()).then(
       () => ({ ok: true, message: 'ok' }),
       // The cause may hold an address with a password; the log has it.
       () => ({ ok: false, message: 'does not answer' }),

@@ -42,8 +42,8 @@ afterAll(async () => {
 const look = async (job: JobDetail): Promise<JobDetail | undefined> =>
   service.jobs.get(projectId, job.id).catch(() => undefined);
 
-describe('when the database is killed while a stage runs', () => {
-  it('it comes back, and the stage and the job end as if nothing had happened', async () => {
+describe('a database that is killed while a stage runs', () => {
+  it('comes back, and the stage and the job end as if nothing had happened', async () => {
     const stages = [{ type: 'write', config: { text: 'crash', steps: 100 } }, { type: 'append' }];
     const recipe = recipeSchema.parse({ name: 'crash', stages });
     const job = await service.jobs.submit(projectId, { recipe, datasets: {} });

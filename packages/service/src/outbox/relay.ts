@@ -6,6 +6,7 @@ import { OutboxEntity, type OutboxMessage } from '../database/entities';
 import { updateRows } from '../database/write';
 import type { Logger } from '../observe/logger';
 import type { WorkQueue } from '../queue';
+import { withTimeout } from '../timeout';
 import { postWebhook } from './webhook';
 
 /** Others' messages, and ours after a failure, are found this late at most. */
@@ -71,7 +72,8 @@ export class OutboxRelay {
       const rows = await take(manager, `message->>'kind' IN ('enqueue', 'withdraw')`);
       for (const row of rows) {
         try {
-          await withTimeout(this.deliver(row.message));
+          // A queue server that does not answer must not hold the transaction open.
+          await withTimeout(SEND_TIMEOUT_MS, this.deliver(row.message));
           await manager.delete(OutboxEntity, { id: row.id });
         } catch (error) {
           this.log.warn({ err: error, outbox: row.id }, 'A message could not be queued.');
@@ -131,18 +133,4 @@ async function postpone(manager: EntityManager, { id, failures }: Row, error: un
   const pauseMs = Math.min(2 ** failures, LONGEST_PAUSE_S) * 1000;
   const changes = { failures: failures + 1, availableAt: new Date(Date.now() + pauseMs), lastError: String(error) };
   await updateRows(manager, OutboxEntity, { id }, changes);
-}
-
-/** A queue server that does not answer must not hold a database transaction open. */
-async function withTimeout(work: Promise<void>): Promise<void> {
-  const done = new AbortController();
-  const late = sleep(SEND_TIMEOUT_MS, undefined, { signal: done.signal }).then(
-    () => Promise.reject(new Error(`No answer within ${SEND_TIMEOUT_MS} ms.`)),
-    () => undefined,
-  );
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    done.abort();
-  }
 }

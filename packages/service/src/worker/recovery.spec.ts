@@ -12,16 +12,21 @@ let stack: TestStack;
 const processes: ChildProcess[] = [];
 
 beforeAll(async () => {
-  stack = await openTestStack();
+  // Kills count as failed attempts, and one run may be hit by all of them.
+  stack = await openTestStack({ MODELPRESS_MAX_ATTEMPTS: '10' });
 });
 afterAll(async () => {
+  await killAll();
+  await stack.close();
+});
+
+async function killAll(): Promise<void> {
   for (const worker of processes) {
     if (worker.exitCode !== null || worker.signalCode !== null) continue;
     worker.kill('SIGKILL');
     await once(worker, 'exit');
   }
-  await stack.close();
-});
+}
 
 /** A process with a worker for every queue. */
 async function startProcess(): Promise<ChildProcess> {
@@ -98,13 +103,34 @@ describe('when a worker is told to end', () => {
   });
 });
 
+describe('when workers are killed again and again', () => {
+  it('every job ends, and no stage is run twice to completion', async () => {
+    await Promise.all([startProcess(), startProcess()]);
+    const jobs = await Promise.all(Array.from({ length: 6 }, (_, number) => submit(`chaos ${number}`, 10)));
+    for (let kills = 0; kills < 3; kills++) {
+      await eventually('work is under way', async () => {
+        const { items } = await stack.service.runs.list(stack.projectId, { state: 'running' });
+        return items.length > 0;
+      });
+      const victim = processes.find((worker) => worker.signalCode === null && worker.exitCode === null);
+      victim?.kill('SIGKILL');
+      await startProcess();
+    }
+    const ended = await Promise.all(jobs.map((job) => stack.jobEnd(job.id, 150_000)));
+    expect(ended.map(({ state }) => state)).toEqual(jobs.map(() => 'succeeded'));
+    for (const { runId } of ended.flatMap(({ stages }) => stages)) {
+      const { attempts } = await stack.service.runs.get(stack.projectId, runId);
+      expect(attempts.filter(({ state }) => state === 'succeeded')).toHaveLength(1);
+      expect(attempts.filter(({ state }) => state === 'running')).toHaveLength(0);
+    }
+  }, 200_000);
+});
+
 describe('when every process dies', () => {
   it('a cancelled job stays cancelled and its run is not started again', async () => {
-    const worker = processes.at(-1) as ChildProcess;
     const job = await submit('cancelled', 10_000);
     await working(job);
-    worker.kill('SIGKILL');
-    await once(worker, 'exit');
+    await killAll();
     await stack.service.jobs.cancel(stack.projectId, job.id);
     await startProcess();
     await eventually('the run is given up', async () => {
