@@ -40,6 +40,31 @@ describe('pretrain stage', () => {
     expect(evaluated.measurements[0]).toMatchObject({ context: { split: 'test' } });
   });
 
+  it('makes a causal model whose answers evaluate compares with the references, and with the original', async () => {
+    const pairs = tinyExamples(12).map(({ text: words }) => ({ text: words, target: `not ${words}` }));
+    const data = datasetFolder({ train: pairs, test: pairs.slice(0, 7) }, 'generation');
+    const made = await Promise.all(
+      [1, 2].map(async (seed) => {
+        const context = testContext({ datasets: { unlabelled: data }, seed });
+        await pretrainStage.run(config({ scratch: { ...scratch, architecture: 'gpt2' }, maxLength: 32 }), context);
+        return join(context.output, 'model');
+      }),
+    );
+    const evaluation = evaluateStage.schema.parse({ generation: { prompts: 6, maxNewTokens: 4 } });
+    const context = testContext({ model: made[0], baseline: made[1], datasets: { data } });
+    const { measurements, sections } = await evaluateStage.run(evaluation, context);
+    const figures = ['perplexity', 'loss', 'bleu', 'rougeL'];
+    expect(measurements.map(({ metric, subject }) => [subject, metric])).toEqual([
+      ...figures.map((metric) => ['candidate', metric]),
+      ...figures.map((metric) => ['baseline', metric]),
+    ]);
+    const answers = sections.find(({ title }) => title === 'Answers');
+    expect(answers).toMatchObject({ columns: ['Prompt', 'Result', 'Original', 'Reference'] });
+    expect(answers?.kind === 'table' && answers.rows.map((row) => [row[0], row[3]])).toEqual(
+      pairs.slice(0, 5).map(({ text: prompt, target }) => [prompt, target]),
+    );
+  });
+
   it('refuses at submit what cannot work, and estimates a budget of seconds', async () => {
     const info = await readDatasetInfo(datasetFolder({ test: tinyExamples(3) }, 'unlabelled'));
     const { tokenizer: _, ...model } = await readManifest(await tinyBundle());
