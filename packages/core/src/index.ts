@@ -18,3 +18,6 @@ export * from './text';
 export * from './runtime';
 export * from './autodiff';
 export * from './train';
+export * from './adapt';
+export * from './finetune';
+export * from './prune';

@@ -1,0 +1,15 @@
+export { pruneSchema } from './config';
+export type { Granularity, Importance, PruneConfig } from './config';
+export { inputProducts, NeuronImportance, outputProducts } from './importance';
+export { masksFromScores, maskSparsity } from './masks';
+export type { MaskPattern, MaskScope, ScoredMatrix } from './masks';
+export { neuronMasks } from './neuron-masks';
+export { keepEverything, keepPlan, selectNeurons } from './neurons';
+export type { KeepPlan, LayerKeep, NeuronGroup, NeuronKind } from './neurons';
+export { pruningSteps, sparsityAt } from './schedule';
+export type { SparsitySchedule } from './schedule';
+export { magnitudeScores, pstScores } from './scores';
+export { shrink } from './shrink';
+export type { HeadLayout, ShrinkOptions } from './shrink';
+export { pruneStructured } from './structured-run';
+export { pruneUnstructured } from './unstructured-run';
