@@ -76,6 +76,36 @@ describe('a project with a limit', () => {
   });
 });
 
+describe('a worker of two lanes', () => {
+  it('takes both kinds of stages, and no more at once than it has slots', async () => {
+    const own = await openTestStack({ MODELPRESS_WORKER_LANES: 'gpu,cpu' });
+    await own.startWorkers(['prune']);
+    const jobs = await Promise.all(
+      (['cpu', 'gpu', 'cpu', 'gpu'] as const).map((lane, number) =>
+        own.service.jobs.submit(own.projectId, {
+          recipe: recipeSchema.parse({
+            name: lane,
+            stages: [{ type: 'write', config: { lane, text: `lanes ${number}`, steps: 10 } }],
+          }),
+          datasets: {},
+        }),
+      ),
+    );
+    let most = 0;
+    await eventually('all have ended', async () => {
+      const { items } = await own.service.runs.list(own.projectId);
+      most = Math.max(most, items.filter(({ state }) => state === 'running').length);
+      return items.every(({ state }) => state === 'succeeded');
+    });
+    expect(most).toBe(1);
+    const lanes = await Promise.all(
+      jobs.map(({ stages }) => own.service.runs.get(own.projectId, stages[0]?.runId ?? '')),
+    );
+    expect(lanes.map(({ lane }) => lane)).toEqual(['cpu', 'gpu', 'cpu', 'gpu']);
+    await own.close();
+  });
+});
+
 describe('ten thousand queued jobs', () => {
   it('page without reading what lies before the page', async () => {
     const database = await openDatabase(stack.config.database);

@@ -14,7 +14,7 @@ import { insertRows, updateRows } from '../database/write';
 import { conflict } from '../errors';
 import type { WorkMessage } from '../queue';
 import { changeJob, changeRun, liveJobsOf } from './machine';
-import { afterEnd, afterSuccess, enqueue, type JobEnded } from './progression';
+import { afterEnd, afterSuccess, dispatch, enqueue, type JobEnded } from './progression';
 import type { AttemptState } from './states';
 
 export interface AttemptLimits {
@@ -29,6 +29,11 @@ export interface Lease {
   readonly projectId: string;
   readonly workerId: string;
   readonly attempt: number;
+}
+
+export interface Claim {
+  readonly run: StageRun;
+  readonly lease: Lease;
 }
 
 export interface AttemptOutcome {
@@ -48,7 +53,7 @@ export class Leases {
   ) {}
 
   /** Takes the run of a message; undefined when the message is stale. */
-  async claim(message: WorkMessage, workerId: string): Promise<{ run: StageRun; lease: Lease } | undefined> {
+  async claim(message: WorkMessage, workerId: string): Promise<Claim | undefined> {
     const found = await this.transactions.database.manager.findOneBy(StageRunEntity, { id: message.runId });
     if (found === null) return undefined;
     return this.transactions.run(found.projectId, async (tx) => {
@@ -67,6 +72,17 @@ export class Leases {
       });
       for (const job of await liveJobsOf(tx, run.id)) if (job.state === 'queued') await changeJob(tx, job, 'start');
       return { run: claimed, lease: { runId: run.id, projectId: run.projectId, workerId, attempt } };
+    });
+  }
+
+  /** Queues a message again that this worker has no room for. */
+  async handBack(message: WorkMessage): Promise<void> {
+    const found = await this.transactions.database.manager.findOneBy(StageRunEntity, { id: message.runId });
+    if (found === null) return;
+    await this.transactions.run(found.projectId, async (tx) => {
+      const run = await tx.manager.findOneByOrFail(StageRunEntity, { id: message.runId });
+      if (run.state !== 'queued' || run.dispatch !== message.dispatch) return;
+      await dispatch(tx, run, 0);
     });
   }
 

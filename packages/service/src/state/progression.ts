@@ -35,7 +35,7 @@ const countAdmitted = ({ manager, project }: ProjectTransaction): Promise<number
     ],
   });
 
-/** Sends the run to its queue under a new dispatch number, which makes every earlier message of it stale. */
+/** Sends the run to its queue. */
 export async function enqueue(
   tx: ProjectTransaction,
   run: StageRun,
@@ -45,13 +45,18 @@ export async function enqueue(
   const now = Date.now();
   const queued = await updateRun(tx, run, {
     waitingFor,
-    dispatch: run.dispatch + 1,
     queuedAt: new Date(now),
     availableAt: delayMs === 0 ? null : new Date(now + delayMs),
   });
-  const { queue, lane, id: runId, dispatch, priority } = queued;
-  tx.send({ kind: 'enqueue', queue, lane, runId, dispatch, priority, delayMs });
+  await dispatch(tx, queued, delayMs);
   await emitRunState(tx, queued);
+}
+
+/** Sends a message of the run under a new dispatch number, which makes every earlier one stale. */
+export async function dispatch(tx: ProjectTransaction, run: StageRun, delayMs: number): Promise<void> {
+  const { queue, lane, id: runId, priority } = run;
+  const { dispatch: number } = await updateRun(tx, run, { dispatch: run.dispatch + 1 });
+  tx.send({ kind: 'enqueue', queue, lane, runId, dispatch: number, priority, delayMs });
 }
 
 /** Takes a run that will not start out of its queue. A message that was sent already is ignored when it arrives. */

@@ -13,6 +13,7 @@ const base = {
   /** What goes wrong in the first attempts, and in how many of them. */
   trouble: z.enum(['none', 'error', 'invalid', 'exit', 'kill', 'deaf']).default('none'),
   times: z.int().min(0).default(1),
+  lane: z.enum(['cpu', 'gpu']).default('cpu'),
 };
 const workSchema = z.strictObject(base);
 type WorkConfig = z.infer<typeof workSchema>;
@@ -86,6 +87,7 @@ const write: StageDefinition<WorkConfig> = {
   schema: workSchema,
   needs: { model: false, datasets: [] },
   makesModel: true,
+  lane: ({ lane }) => lane,
   run: async (config, context) => {
     await work(config, context);
     await writeModel(join(context.output, 'model'), config.text);

@@ -8,16 +8,20 @@ import type { Consumer, WorkMessage } from '../queue';
 import { newId } from '../ids';
 import type { Logger } from '../observe/logger';
 import { openPlatform, type Platform } from '../platform';
+import type { Claim } from '../state/leases';
 import { executeAttempt, type AttemptTools, type RunningAttempt } from './attempt';
 import { reconcileQueue } from './reconcile';
 import { Recorder } from './recorder';
 import { describeWorker, heldRuns, LostWorkers, reportAlive } from './registration';
+import { Slots } from './slots';
 import { every } from './timer';
 
 /** Also the longest time that a stop request waits when its signal got lost. */
 const HEARTBEAT_MS = 1000;
 const RECOVERY_MS = 5000;
 const RECONCILE_MS = 30_000;
+/** A message in the hands of a busy worker is kept from others for so long at most. */
+const HOLD_MS = 2000;
 
 export interface WorkerOptions {
   readonly queue: QueueName;
@@ -45,6 +49,7 @@ class WorkerLoop {
   private readonly running = new Map<string, RunningAttempt>();
   private readonly tools: AttemptTools;
   private readonly stopTimers: (() => Promise<void>)[] = [];
+  private readonly slots: Slots;
   private consumers: Consumer[] = [];
   private closed: Promise<void> | undefined;
 
@@ -54,6 +59,7 @@ class WorkerLoop {
     private readonly platform: Platform,
   ) {
     this.logger = platform.logger.child({ worker: this.id });
+    this.slots = new Slots(config.worker.slots);
     const folder = workFolder(config, options.queue);
     this.tools = {
       transactions: platform.transactions,
@@ -94,10 +100,18 @@ class WorkerLoop {
     return { id: this.id, metrics: () => this.platform.metrics.registry.metrics(), close: () => this.close() };
   }
 
+  /** All lanes share the slots; a message that finds none free goes back, for a worker that has one. */
   private async handle(message: WorkMessage): Promise<void> {
-    const claim = await this.platform.leases.claim(message, this.id);
-    if (claim === undefined) return;
-    const { run, lease } = claim;
+    if (!(await this.slots.acquire(HOLD_MS))) return this.platform.leases.handBack(message);
+    try {
+      const claim = await this.platform.leases.claim(message, this.id);
+      if (claim !== undefined) await this.execute(claim);
+    } finally {
+      this.slots.release();
+    }
+  }
+
+  private async execute({ run, lease }: Claim): Promise<void> {
     const recorder = new Recorder(this.platform.transactions, lease, this.logger);
     const running: RunningAttempt = { lease, recorder, abort: new AbortController() };
     this.running.set(run.id, running);
