@@ -1,71 +1,26 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { readBundle, writeBundle } from '../bundle';
+import { figureOf, stageContext, writeColours } from '../finetune/testing';
 import { STAGES } from '../stages';
-import { Random } from '../train/random';
 import type { StageContext, StageResult } from '../stages';
 import { pruneIssues } from './check';
 import { pruneSchema } from './config';
-
-/** A data set that a tiny model learns in seconds: the first word decides, the rest is noise. */
-const COLOURS = ['red', 'green', 'blue', 'white'];
-const NOISE = ['the', 'a', 'one', 'big', 'small', 'old', 'new', 'house', 'tree', 'car', 'boat', 'bird'];
 
 let folder: string;
 let dataset: string;
 let trained: string;
 
-function context(name: string, model: string | undefined): StageContext {
-  const output = join(folder, name, 'output');
-  const checkpoints = join(folder, name, 'checkpoints');
-  mkdirSync(output, { recursive: true });
-  mkdirSync(checkpoints, { recursive: true });
-  const ignore = (): void => undefined;
-  return {
-    model,
-    baseline: undefined,
-    datasets: { data: dataset },
-    output,
-    checkpoints,
-    seed: 1,
-    threads: 1,
-    signal: new AbortController().signal,
-    progress: ignore,
-    log: ignore,
-    metric: ignore,
-  };
-}
-
-function writeDataset(dir: string): void {
-  mkdirSync(dir, { recursive: true });
-  const random = new Random(7);
-  const rows = (count: number): { text: string; label: string }[] =>
-    Array.from({ length: count }, (_, i) => {
-      const label = COLOURS[i % COLOURS.length];
-      const words = Array.from({ length: 3 }, () => NOISE[random.integer(NOISE.length)]);
-      return { text: `${label} ${words.join(' ')}`, label };
-    });
-  const splits = { train: rows(240), dev: rows(40), test: rows(40) };
-  const info: Record<string, unknown> = {};
-  for (const [split, examples] of Object.entries(splits)) {
-    writeFileSync(join(dir, `${split}.jsonl`), examples.map((row) => `${JSON.stringify(row)}\n`).join(''));
-    info[split] = { rows: examples.length, characters: { p50: 20, p95: 20, max: 20 }, emptyTexts: 0, duplicates: 0 };
-  }
-  const dataset = { format: 1, name: 'colours', kind: 'classification', labels: COLOURS, splits: info, warnings: [] };
-  writeFileSync(join(dir, 'dataset.json'), JSON.stringify(dataset));
-}
+const context = (name: string, model: string | undefined): StageContext =>
+  stageContext(join(folder, name), dataset, model);
+const accuracyOf = (result: StageResult): number => figureOf(result, 'accuracy');
 
 const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
 
-const accuracyOf = ({ measurements }: StageResult): number =>
-  measurements.find(({ metric }) => metric === 'accuracy')?.value ?? 0;
-
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'modelpress-prune-'));
-  dataset = join(folder, 'data');
-  writeDataset(dataset);
+  dataset = writeColours(join(folder, 'data'));
   const scratch = { layers: 2, hidden: 32, heads: 2, ffn: 64, vocabulary: 120 };
   const config = STAGES.finetune.schema.parse({ ...training, epochs: 8, scratch });
   const result = await STAGES.finetune.run(config, context('dense', undefined));
@@ -168,7 +123,7 @@ describe('unstructured pruning', () => {
         pst: { rank: 1, updateRank: 1 },
       };
       const { result } = await prune(`count-${importance}`, settings);
-      return result.measurements.find(({ metric }) => metric === 'parameters.trainable')!.value;
+      return figureOf(result, 'parameters.trainable');
     };
     expect(await trainable('pst')).toBeLessThan((await trainable('movement')) / 5);
   });
