@@ -21,3 +21,4 @@ export * from './train';
 export * from './adapt';
 export * from './finetune';
 export * from './prune';
+export * from './dan';

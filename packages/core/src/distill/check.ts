@@ -19,6 +19,9 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
   if (student.type === 'dan' && student.minOrder > student.maxOrder) {
     issue('student.minOrder', 'above-maximum', 'minOrder is above maxOrder.');
   }
+  if (student.type === 'dan') {
+    for (const path of danRefuses(config)) issue(path, 'dan-setting', `A DAN cannot be trained with "${path}".`);
+  }
   if (config.match.hidden > 0 || config.match.attention > 0) {
     const follows = student.type === 'layers' || (student.type === 'transformer' && student.vocabulary === undefined);
     const message = "Only a transformer that reads the teacher's tokens can follow its layers.";
@@ -38,4 +41,24 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
     });
   }
   return issues;
+}
+
+/** Training settings away from their defaults that the DAN's own loop does not have. */
+function danRefuses({
+  accumulate,
+  labelSmoothing,
+  classWeights,
+  metric,
+  keepBest,
+  evaluateEverySteps,
+}: DistillConfig): string[] {
+  const refused = {
+    accumulate: accumulate !== 1,
+    labelSmoothing: labelSmoothing !== 0,
+    classWeights: classWeights !== 'none',
+    metric: metric !== undefined && metric !== 'accuracy',
+    keepBest: !keepBest,
+    evaluateEverySteps: evaluateEverySteps !== undefined,
+  };
+  return Object.entries(refused).flatMap(([path, isRefused]) => (isRefused ? [path] : []));
 }

@@ -209,6 +209,12 @@ describe('distill stage', () => {
     const orders = distillStage.schema.parse({ student: { ...dan, minOrder: 3 } });
     expect(distillStage.check?.(orders, { datasets: {} })).toMatchObject([{ path: 'student.minOrder' }]);
 
+    const weighted = distillStage.schema.parse({ student: dan, classWeights: 'balanced', accumulate: 2 });
+    expect(distillStage.check?.(weighted, { datasets: {} })).toMatchObject([
+      { path: 'accumulate', code: 'dan-setting' },
+      { path: 'classWeights', code: 'dan-setting' },
+    ]);
+
     const huge = { type: 'dan', ngrams: 4_000_000, dimension: 4096 };
     await expect(run({ student: huge }, { data })).rejects.toMatchObject({
       code: 'distill.table-memory',
