@@ -16,7 +16,7 @@ export const pretrainStage: StageDefinition<PretrainConfig> = {
   summary:
     'Train a language model (masked tokens, or the next token) on unlabelled text, for a number of epochs, steps, seconds or operations.',
   schema: pretrainSchema,
-  needs: { model: false, datasets: ['unlabelled'] },
+  needs: { model: 'optional', datasets: ['unlabelled'] },
   makesModel: true,
   check,
   estimate,
@@ -25,9 +25,13 @@ export const pretrainStage: StageDefinition<PretrainConfig> = {
     if (dataset === undefined)
       throw unsupported('pretrain.no-data', 'The stage needs text.', { field: 'datasets.unlabelled' });
     const result = await pretrain(config, { ...context, dataset });
-    const model = join(context.output, 'model');
-    await writeBundle(model, result.bundle);
-    return { model, measurements: measurements(result), sections: sections(result), warnings: result.warnings };
+    await writeBundle(join(context.output, 'model'), result.bundle);
+    return {
+      model: 'model',
+      measurements: measurements(result),
+      sections: sections(result),
+      warnings: result.warnings,
+    };
   },
 };
 

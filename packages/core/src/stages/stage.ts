@@ -68,7 +68,7 @@ export interface StageContext {
 }
 
 export interface StageResult {
-  /** Folder (inside `output`) of the bundle that this stage made; absent for stages that only measure. */
+  /** Folder of the bundle that this stage made, as a path inside `output`; absent for stages that only measure. */
   readonly model?: string;
   readonly measurements: readonly Measurement[];
   readonly sections: readonly ReportSection[];
