@@ -26,8 +26,6 @@ import type { DistillResult, PartName, PartResult } from './parts';
 import type { TeacherLogits } from './soft-targets';
 import type { TransferSet } from './transfer-set';
 
-/** Slots that a perfect hash has for each n-gram, rounded up. */
-const SLACK = 1.03;
 /** Share of texts without any known n-gram above which a user should know. */
 const MANY_UNKNOWN = 0.01;
 
@@ -39,9 +37,9 @@ export async function distillDan(
   context: StageContext,
 ): Promise<DistillResult> {
   const { labels, manifest } = teacher.bundle;
-  requireTableMemory(Math.ceil(student.ngrams * SLACK), student.dimension);
   const warnings: string[] = [];
   const vocabulary = await makeVocabulary(student, transfer, context, warnings);
+  requireTableMemory(vocabulary.hash.fingerprints.length, student.dimension);
   const rowsOf = (dataset: string, split: Split, name: string): Promise<TokenRows> =>
     ngramRows(dataset, split, vocabulary, labels, join(context.checkpoints, 'ngrams', name), context, warnings);
   const train = await rowsOf(transfer.folder, 'train', 'transfer');
@@ -101,24 +99,22 @@ export async function distillDan(
     kept = betterPart(distilled, tuned);
     if (kept === 'distill') readArrays(saved, trainer.weightArrays);
   }
-  const { rows, w1, b1, w2, b2 } = trainer.weights();
-  const whole: DanModel = {
-    labels,
-    minOrder: student.minOrder,
-    maxOrder: student.maxOrder,
-    dimension,
-    hidden,
-    pooling,
-    hash: vocabulary.hash,
-    table: { type: 'float32', rows },
-    w1,
-    b1,
-    w2,
-    b2,
-  };
+  const whole = modelOf(student, labels, vocabulary, trainer);
   const dan = student.keepNgrams < 1 ? pruneTable(whole, vocabulary, train, student.keepNgrams) : whole;
   const basis = { name: `DAN student of ${manifest.name}`, task: manifest.task, provenance: manifest.provenance };
   return { bundle: danBundle(dan, basis), dan, transfer, parts, kept, warnings };
+}
+
+/** What the runtime loads: the trained weights. */
+function modelOf(
+  { minOrder, maxOrder, dimension, hidden = dimension, pooling }: DanStudent,
+  labels: readonly string[],
+  { hash }: NgramVocabulary,
+  trainer: DanTrainer,
+): DanModel {
+  const { rows, ...layers } = trainer.weights();
+  const table = { type: 'float32', rows } as const;
+  return { labels, minOrder, maxOrder, dimension, hidden, pooling, hash, table, ...layers };
 }
 
 async function makeVocabulary(
