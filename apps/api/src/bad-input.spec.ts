@@ -330,6 +330,10 @@ describe('recipes and jobs', () => {
     expect(noData.errors).toMatchObject([{ field: 'datasets.data' }]);
     expect((await refused(submit(nowhere))).errors).toMatchObject([{ field: 'recipe' }]);
     expect((await refused(submit('not a recipe'))).status).toBeLessThan(500);
+    const text = 'name: x\nstages:\n  - type: write\n  - type: shrink\n    config: {}\n';
+    const yaml = { body: text, headers: { 'content-type': 'application/yaml' } };
+    for (const send of [submit(text), () => api.call('POST', '/v1/recipes', yaml)])
+      expect((await refused(send)).errors).toMatchObject([{ field: 'stages[1].type', line: 4 }]);
     expect((await refused(submit('name: x\nstages:\n - typ: y\n'))).errors).toMatchObject([{ line: 3 }, { line: 3 }]);
   });
 

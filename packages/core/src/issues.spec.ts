@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { formatPath, throwIfIssues, zodFieldIssues } from './issues';
+import * as fc from 'fast-check';
+import { formatPath, parsePath, throwIfIssues, zodFieldIssues } from './issues';
 
 const issuesOf = (schema: z.ZodType, value: unknown): [string, string][] =>
   zodFieldIssues(schema.safeParse(value).error ?? new z.ZodError([])).map(({ field, code }) => [field, code]);
@@ -8,6 +9,14 @@ describe('issues', () => {
   it('writes paths as users read them', () => {
     expect(formatPath(['stages', 1, 'config', 'a.b', 'c'])).toBe('stages[1].config["a.b"].c');
     expect(formatPath([])).toBe('');
+  });
+
+  it('reads back the paths that it writes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.nat(99), fc.string({ minLength: 1 }))), (path) => {
+        expect(parsePath(formatPath(path))).toEqual(path);
+      }),
+    );
   });
 
   it('names every unknown key', () => {

@@ -14,6 +14,13 @@ export function formatPath(path: readonly PropertyKey[]): string {
   }, '');
 }
 
+/** The keys of a path that {@link formatPath} wrote. */
+export const parsePath = (field: string): PropertyKey[] =>
+  [...field.matchAll(/\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]|([^.[\]]+)/g)].map(([, index, quoted, plain = '']) => {
+    if (index !== undefined) return Number(index);
+    return quoted === undefined ? plain : String(JSON.parse(quoted));
+  });
+
 /** A zod issue with its path as keys; unknown keys become one issue each, at the key. */
 export interface PathIssue {
   readonly path: readonly PropertyKey[];

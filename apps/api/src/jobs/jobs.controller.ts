@@ -4,6 +4,7 @@ import { ApiTags } from '@nestjs/swagger';
 import type { z } from 'zod';
 import { CallerParam, type RequestCaller } from '../common/access';
 import { Endpoint } from '../common/endpoint';
+import { atRecipeLines } from '../common/recipe-lines';
 import { given, pageOf, pageQueryWith } from '../common/page';
 import { SERVICE } from '../tokens';
 import { dryRunView, jobDetail, jobView, state } from '../views/jobs';
@@ -19,7 +20,7 @@ export class JobsController {
   @Endpoint({ summary: 'Submit a job', access: 'submitter', status: 201, response: jobDetail })
   @Post()
   submit(@CallerParam() { projectId }: RequestCaller, @Body({ schema: jobBody }) body: JobBody): Promise<JobDetail> {
-    return this.service.jobs.submit(projectId, toJobInput(body));
+    return atRecipeLines(body.recipe, () => this.service.jobs.submit(projectId, toJobInput(body)));
   }
 
   @Endpoint({
@@ -30,7 +31,7 @@ export class JobsController {
   })
   @Post('dry-run')
   dryRun(@CallerParam() { projectId }: RequestCaller, @Body({ schema: jobBody }) body: JobBody): Promise<DryRun> {
-    return this.service.jobs.dryRun(projectId, toJobInput(body));
+    return atRecipeLines(body.recipe, () => this.service.jobs.dryRun(projectId, toJobInput(body)));
   }
 
   @Endpoint({ summary: 'Jobs, newest first', access: 'viewer', response: pageOf(jobView) })
@@ -94,7 +95,7 @@ export class JobsController {
     @Param('id') id: string,
     @Body({ schema: cloneBody.prefault({}) }) body: CloneBody,
   ): Promise<JobDetail> {
-    return this.service.jobs.clone(projectId, id, toJobChanges(body));
+    return atRecipeLines(body.recipe, () => this.service.jobs.clone(projectId, id, toJobChanges(body)));
   }
 
   @Endpoint({ summary: 'Delete an ended job', access: 'admin', status: 204 })

@@ -5,6 +5,7 @@ import { ApiConsumes, ApiTags } from '@nestjs/swagger';
 import { z } from 'zod';
 import { CallerParam, type RequestCaller } from '../common/access';
 import { Endpoint } from '../common/endpoint';
+import { atRecipeLines } from '../common/recipe-lines';
 import { given, pageOf, pageQuery } from '../common/page';
 import { SERVICE } from '../tokens';
 import { recipeView } from '../views/inputs';
@@ -33,7 +34,7 @@ export class RecipesController {
     @CallerParam() { projectId }: RequestCaller,
     @Body({ schema: recipeBody }) body: RecipeBody,
   ): Promise<RecipeView> {
-    return this.service.recipes.create(projectId, readRecipe(body));
+    return atRecipeLines(body, () => this.service.recipes.create(projectId, readRecipe(body)));
   }
 
   @Endpoint({ summary: 'Saved recipes', access: 'viewer', response: pageOf(recipeView) })
@@ -64,7 +65,7 @@ export class RecipesController {
     @Param('id') id: string,
     @Body({ schema: recipeBody }) body: RecipeBody,
   ): Promise<RecipeView> {
-    return this.service.recipes.update(projectId, id, readRecipe(body));
+    return atRecipeLines(body, () => this.service.recipes.update(projectId, id, readRecipe(body)));
   }
 
   @Endpoint({ summary: 'Delete a saved recipe', access: 'admin', status: 204 })

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { stringify } from 'yaml';
 import { ModelpressError, type FieldIssue } from '../errors';
-import { checkRecipe, MAX_RECIPE_BYTES, parseRecipe } from './parse';
+import { throwIfIssues } from '../issues';
+import { checkRecipe, MAX_RECIPE_BYTES, parseRecipe, withRecipeLines } from './parse';
 
 function refusal(act: () => unknown): ModelpressError {
   try {
@@ -124,6 +125,34 @@ describe('parseRecipe', () => {
         expect(parseRecipe(stringify(plain))).toEqual(plain);
       }),
     );
+  });
+});
+
+describe('withRecipeLines', () => {
+  const text =
+    'name: x\nstages:\n  - type: prune\n    config:\n      target: 2\n  - type: shrink\nsweep:\n  "prune.config.a": [1]\n';
+  const fields = [
+    'stages[0].config.target',
+    'recipe.stages[1].type',
+    'sweep["prune.config.a"]',
+    'stages[0].config.steps',
+    'modelId',
+  ];
+
+  it('finds the line of every field that lies in the text', () => {
+    const issues = fields.map((field) => ({ field, code: 'x', message: 'Wrong.' }));
+    const error = refusal(() => throwIfIssues('job.invalid', issues));
+    const located = withRecipeLines(error, text);
+    expect(issuesOf(located).map(({ line }) => line)).toEqual([5, 6, 8, 5, undefined]);
+    expect(located).toMatchObject({
+      code: 'job.invalid',
+      message: 'line 5, stages[0].config.target: Wrong. (and 4 more)',
+    });
+  });
+
+  it('leaves errors about nothing in particular alone', () => {
+    const error = new ModelpressError('conflict', 'recipe.name', 'The name is taken.');
+    expect(withRecipeLines(error, text)).toBe(error);
   });
 });
 

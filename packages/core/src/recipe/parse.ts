@@ -1,7 +1,7 @@
 /** @file Recipe text (YAML, of which JSON is a part) to a checked recipe. */
 import { isNode, LineCounter, parseDocument, type Document } from 'yaml';
-import { limitExceeded, type FieldIssue } from '../errors';
-import { throwIfIssues, zodFieldIssues, zodPathIssues, formatPath } from '../issues';
+import { limitExceeded, type FieldIssue, type ModelpressError } from '../errors';
+import { invalidFields, parsePath, throwIfIssues, zodFieldIssues, zodPathIssues, formatPath } from '../issues';
 import { recipeSchema, type Recipe } from './recipe';
 
 /** A recipe is a page of text; more is a mistake or an attack. */
@@ -25,6 +25,23 @@ export function parseRecipe(text: string): Recipe {
   });
   throwIfIssues('recipe.invalid', issues);
   throw parsed.error;
+}
+
+/**
+ * Adds the lines of a recipe's text to an error that was found after parsing, e.g. an unknown stage type. Fields may
+ * stand below `recipe`, where a request carried the recipe.
+ */
+export function withRecipeLines(error: ModelpressError, text: string): ModelpressError {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const issues = error.details.issues?.map((issue): FieldIssue => {
+    const path = parsePath(issue.field.replace(/^recipe\./, ''));
+    const isInRecipe = document.hasIn(path.slice(0, 1));
+    const line = isInRecipe ? lineOf(document, lines, path) : undefined;
+    return line === undefined ? issue : { ...issue, line };
+  });
+  const [first, ...others] = issues ?? [];
+  return first === undefined ? error : invalidFields(error.code, [first, ...others]);
 }
 
 /** Checks a recipe that is already a value, e.g. the body of a request. `prefix`: its path there. */
