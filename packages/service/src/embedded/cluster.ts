@@ -14,6 +14,7 @@ import { isAlive, isPostgres, readPostmaster } from './postmaster';
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
+const ANSWER_TIMEOUT_MS = 2000;
 const USER = 'modelpress';
 
 export interface ClusterOptions {
@@ -199,16 +200,15 @@ async function launch(
 }
 
 async function answers(url: string): Promise<boolean> {
-  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 });
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: ANSWER_TIMEOUT_MS });
   client.on('error', () => undefined);
-  try {
-    await client.connect();
-    return true;
-  } catch {
-    return false;
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+  const answered = await client.connect().then(
+    () => true,
+    () => false,
+  );
+  // The client's own end is not waited for: after a connection that failed half way it may never come.
+  client.end().catch(() => undefined);
+  return answered;
 }
 
 async function ensureDatabase(adminUrl: string, database: string): Promise<void> {

@@ -139,6 +139,6 @@ describe('startEmbedded', () => {
     });
     const again = await startEmbedded(home);
     expect(again.environment).toEqual(embedded.environment);
-    await embedded.stop();
+    await Promise.all([embedded.stop(), again.stop()]);
   });
 });

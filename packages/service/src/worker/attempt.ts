@@ -11,7 +11,7 @@ import type { Logger } from '../observe/logger';
 import { runInChild } from '../runner/runner';
 import type { AttemptOutcome, Kept, Lease, Leases } from '../state/leases';
 import { holdInputs } from './inputs';
-import { insist } from './insist';
+import { insist, patiently } from './insist';
 import { Recorder } from './recorder';
 
 export interface AttemptTools {
@@ -74,11 +74,13 @@ async function produce(
   folder: string,
 ): Promise<AttemptOutcome> {
   const { signal } = abort;
-  const { config, store } = tools;
-  const inputs = await holdInputs(tools.transactions.database, tools.cache, run, signal);
+  const { config, store, logger } = tools;
+  const inputs = await patiently(logger, signal, () =>
+    holdInputs(tools.transactions.database, tools.cache, run, signal),
+  );
   try {
     const checkpoints = join(folder, 'checkpoints');
-    await restoreCheckpoints(store, run, checkpoints, signal);
+    await patiently(logger, signal, () => restoreCheckpoints(store, run, checkpoints, signal));
     const output = join(folder, 'output');
     const start = {
       stagesModule: tools.stagesModule,
@@ -94,7 +96,7 @@ async function produce(
     };
     const limits = { stopGraceMs: config.stopGraceMs, timeoutMs: config.stageTimeoutMs };
     const result = await runInChild(start, recorder, signal, limits);
-    return await keepResult(store, run, result, output, recorder.peakMemoryBytes);
+    return await patiently(logger, signal, () => keepResult(store, run, result, output, recorder.peakMemoryBytes));
   } finally {
     inputs.release();
   }

@@ -10,6 +10,7 @@ import type { Logger } from '../observe/logger';
 import { openPlatform, type Platform } from '../platform';
 import type { Claim } from '../state/leases';
 import { executeAttempt, type AttemptTools, type RunningAttempt } from './attempt';
+import { patiently } from './insist';
 import { reconcileQueue } from './reconcile';
 import { Recorder } from './recorder';
 import { describeWorker, heldRuns, LostWorkers, reportAlive } from './registration';
@@ -50,6 +51,7 @@ class WorkerLoop {
   private readonly tools: AttemptTools;
   private readonly stopTimers: (() => Promise<void>)[] = [];
   private readonly slots: Slots;
+  private readonly closing = new AbortController();
   private consumers: Consumer[] = [];
   private closed: Promise<void> | undefined;
 
@@ -104,7 +106,9 @@ class WorkerLoop {
   private async handle(message: WorkMessage): Promise<void> {
     if (!(await this.slots.acquire(HOLD_MS))) return this.platform.leases.handBack(message);
     try {
-      const claim = await this.platform.leases.claim(message, this.id);
+      const claim = await patiently(this.logger, this.closing.signal, () =>
+        this.platform.leases.claim(message, this.id),
+      );
       if (claim !== undefined) await this.execute(claim);
     } finally {
       this.slots.release();
@@ -151,6 +155,7 @@ class WorkerLoop {
 
   private async putAway(): Promise<void> {
     this.logger.info('The worker puts its work away and ends.');
+    this.closing.abort();
     const closing = Promise.all(this.consumers.map((consumer) => consumer.close()));
     for (const { abort } of this.running.values()) abort.abort();
     await closing;
