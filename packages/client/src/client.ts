@@ -139,7 +139,7 @@ export class Client {
     },
     report: (id: string): Promise<Api.JobReport> => this.http.json('GET', `/v1/jobs/${part(id)}/report`),
     /** The report as a page that needs no other file. */
-    reportPage: async (id: string, variant = 0): Promise<string> =>
+    reportPage: async (id: string, variant?: number): Promise<string> =>
       (await this.http.send('GET', `/v1/jobs/${part(id)}/report.html`, { query: { variant } })).text(),
     /** The model that the job made, as one tar. */
     archive: (id: string, variant = 0): Promise<Download> => this.download(`/v1/jobs/${part(id)}/archive`, { variant }),

@@ -1,4 +1,4 @@
-import { ModelpressError, renderReport } from '@modelpress/core';
+import { ModelpressError, renderReport, renderReports } from '@modelpress/core';
 import type { JobComparison, JobReport, Service } from '@modelpress/service';
 import { Controller, Get, Inject, Param, Query, Res } from '@nestjs/common';
 import { ApiTags } from '@nestjs/swagger';
@@ -12,6 +12,9 @@ import { comparisonView, reportView } from '../views/results';
 
 const variantQuery = z.strictObject({
   variant: z.coerce.number().int().min(0).default(0).describe('Variant of a sweep.'),
+});
+const pageQuery = z.strictObject({
+  variant: z.coerce.number().int().min(0).optional().describe('Variant of a sweep; default: all of them on one page.'),
 });
 const ids = z.string().min(1).max(64);
 const compareQuery = z.strictObject({
@@ -42,14 +45,17 @@ export class ReportsController {
   async page(
     @CallerParam() { projectId }: RequestCaller,
     @Param('id') jobId: string,
-    @Query({ schema: variantQuery }) { variant }: z.output<typeof variantQuery>,
+    @Query({ schema: pageQuery }) { variant }: z.output<typeof pageQuery>,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const { report } = await this.variantOf(projectId, jobId, variant);
+    const page =
+      variant === undefined
+        ? renderReports((await this.service.reports.get(projectId, jobId)).variants)
+        : renderReport((await this.variantOf(projectId, jobId, variant)).report);
     await reply
       .header('content-type', 'text/html; charset=utf-8')
       .header('content-security-policy', REPORT_POLICY)
-      .send(renderReport(report));
+      .send(page);
   }
 
   @Endpoint({

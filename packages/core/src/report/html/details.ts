@@ -44,7 +44,7 @@ const measurementRow = ({ metric, subject, context, value, unit, interval }: Mea
   interval === undefined ? null : interval.map((end) => formatValue(end, unit)).join(' to '),
 ];
 
-function stageBlock(stage: ReportStage): Markup {
+function stageBlock(stage: ReportStage, scope: string): Markup {
   const facts = [
     stage.from === undefined ? 'reads the original model' : `reads the model of ${stage.from}`,
     stage.seconds === undefined ? '' : formatSeconds(stage.seconds),
@@ -52,7 +52,7 @@ function stageBlock(stage: ReportStage): Markup {
     stage.reused ? 'result of an equal earlier run' : '',
   ].filter((fact) => fact !== '');
   const hasConfig = Object.keys(stage.config).length > 0;
-  return html`<section class="stage" id="${`stage-${stage.id}`}">
+  return html`<section class="stage" id="${`${scope}stage-${stage.id}`}">
     <h3>
       ${stage.id} <small>${stage.type === stage.id ? '' : stage.type}</small>
       <span class="state ${stage.state}">${stage.state}</span>
@@ -81,10 +81,11 @@ function stageBlock(stage: ReportStage): Markup {
   </section>`;
 }
 
-export const stageList = ({ stages }: Report): Markup =>
+/** `scope` keeps the anchors of several reports on one page apart. */
+export const stageList = ({ stages }: Report, scope = ''): Markup =>
   html`<section>
     <h2>Stages</h2>
-    ${stages.map(stageBlock)}
+    ${stages.map((stage) => stageBlock(stage, scope))}
   </section>`;
 
 /** The stages as a line of links, so that the recipe is seen at a glance. */

@@ -5,6 +5,7 @@ import { REPORT, REPORT_INPUT } from '../testing';
 import { thin } from './curve';
 import { escapeHtml, html } from './markup';
 import { renderReport } from './page';
+import { renderReports } from './sweep';
 import { linearScale, niceTicks, tightScale } from './scale';
 
 const withSection = (section: ReportSection): string => {
@@ -12,6 +13,18 @@ const withSection = (section: ReportSection): string => {
   if (first === undefined) throw new Error('the example has stages');
   return renderReport(buildReport({ ...REPORT_INPUT, stages: [{ ...first, sections: [section] }, ...rest] }));
 };
+
+/** Elements that are opened and not closed, or the other way round. */
+function unbalanced(page: string): string[] {
+  const open: string[] = [];
+  const wrong: string[] = [];
+  for (const [, slash, name = '', rest = ''] of page.matchAll(/<(\/?)([a-z][a-z0-9]*)\b([^>]*)>/gi)) {
+    if (rest.endsWith('/') || /^(meta|line|circle|path)$/.test(name)) continue;
+    if (slash === '') open.push(name);
+    else if (open.pop() !== name) wrong.push(name);
+  }
+  return [...open, ...wrong];
+}
 
 describe('renderReport', () => {
   const page = renderReport(REPORT);
@@ -21,14 +34,7 @@ describe('renderReport', () => {
   });
 
   it('opens and closes every element', () => {
-    const open: string[] = [];
-    const mismatches: string[] = [];
-    for (const [, slash, name, rest] of page.matchAll(/<(\/?)([a-z][a-z0-9]*)\b([^>]*)>/gi)) {
-      if (name === undefined || (rest ?? '').endsWith('/') || /^(meta|line|circle|path)$/.test(name)) continue;
-      if (slash === '') open.push(name);
-      else if (open.pop() !== name) mismatches.push(name);
-    }
-    expect([open, mismatches]).toEqual([[], []]);
+    expect(unbalanced(page)).toEqual([]);
   });
 
   it('says the figures, goals, warnings and the machine', () => {
@@ -99,6 +105,49 @@ describe('renderReport', () => {
       values: [[null]],
       unit: 'ms',
     });
+    expect(page).not.toMatch(/NaN|Infinity/);
+  });
+});
+
+describe('renderReports', () => {
+  /** The example with another size and accuracy. */
+  const variant = (target: number, shrink: number, drop: number) => {
+    const stages = REPORT_INPUT.stages.map((stage) => ({
+      ...stage,
+      measurements: stage.measurements.map((one) => {
+        if (one.subject !== 'candidate') return one;
+        if (one.metric === 'bytes.model') return { ...one, value: one.value * shrink };
+        return one.metric === 'accuracy' ? { ...one, value: one.value - drop } : one;
+      }),
+    }));
+    return { values: { 'prune.config.target': target }, report: buildReport({ ...REPORT_INPUT, stages }) };
+  };
+  // The third is both larger and worse than the second.
+  const variants = [variant(0.2, 1, 0), variant(0.6, 0.5, 0.01), variant(0.8, 0.7, 0.1)];
+  const page = renderReports(variants);
+
+  it('is the plain report for a single variant', () => {
+    const report = variants[0]?.report ?? REPORT;
+    expect(renderReports([{ values: {}, report }])).toBe(renderReport(report));
+  });
+
+  it('sets the variants against each other and marks those that none beats', () => {
+    expect(page).toContain('A sweep of 3 variants; every goal is met by 1.');
+    expect(page).toContain('Accuracy against size on disk');
+    const starred = [...page.matchAll(/<a href="#variant-(\d)">prune target ([\d.]+)<\/a>( ★)?/g)];
+    expect(starred.map(([, index, target, star]) => [index, target, star !== undefined])).toEqual([
+      ['0', '0.2', true],
+      ['1', '0.6', true],
+      ['2', '0.8', false],
+    ]);
+  });
+
+  it('is whole: balanced, without repeated anchors, without wrong numbers', () => {
+    expect(unbalanced(page)).toEqual([]);
+    const anchors = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
+    expect(new Set(anchors).size).toBe(anchors.length);
+    const targets = [...page.matchAll(/href="#([^"]*)"/g)].map(([, id]) => id);
+    expect(targets.filter((id) => !anchors.includes(id))).toEqual([]);
     expect(page).not.toMatch(/NaN|Infinity/);
   });
 });

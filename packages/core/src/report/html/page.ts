@@ -1,20 +1,19 @@
 import type { Report } from '../report';
 import { environmentSection, figureTable, inputSection, latencySection, pipeline, stageList } from './details';
-import { html } from './markup';
+import { html, type Markup } from './markup';
 import { styleSheet } from './style';
 import { goalTable, headline, verdict, warningBox } from './summary';
 
 const day = (time: string): string => `${time.slice(0, 10)} ${time.slice(11, 16)} UTC`;
 
-/** A report as one HTML page that needs no other file, no script and no network. */
-export function renderReport(report: Report): string {
-  const { job, warnings, goals } = report;
+/** A page around `top` (in the header) and `body` that needs no other file, no script and no network. */
+export function page({ name, id, createdAt, finishedAt }: Report['job'], top: Markup, body: Markup): string {
   return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>${job.name} · modelpress report</title>
+        <title>${name} · modelpress report</title>
         <style>
           ${styleSheet}
         </style>
@@ -22,18 +21,24 @@ export function renderReport(report: Report): string {
       <body>
         <header>
           <p class="brand">modelpress report</p>
-          <h1>${job.name}</h1>
+          <h1>${name}</h1>
           <p class="quiet">
-            ${job.finishedAt === undefined ? `Submitted ${day(job.createdAt)}` : `Finished ${day(job.finishedAt)}`} ·
-            job ${job.id}
+            ${finishedAt === undefined ? `Submitted ${day(createdAt)}` : `Finished ${day(finishedAt)}`} · job ${id}
           </p>
-          ${pipeline(report)} ${verdict(report)}
+          ${top}
         </header>
-        <main>
-          ${headline(report)} ${warningBox(warnings)} ${goalTable(goals)} ${latencySection(report)} ${stageList(report)}
-          ${figureTable(report)} ${environmentSection(report)} ${inputSection(report)}
-        </main>
+        <main>${body}</main>
         <footer>Every figure on this page was measured by this job on the hardware named above.</footer>
       </body>
     </html> `.text;
 }
+
+/** What the report of one variant says, from the figures that matter to the single stages. */
+export const reportBody = (report: Report, scope = ''): Markup => html`
+  ${headline(report)} ${warningBox(report.warnings)} ${goalTable(report.goals)} ${latencySection(report)}
+  ${stageList(report, scope)} ${figureTable(report)} ${environmentSection(report)} ${inputSection(report)}
+`;
+
+/** A report as one HTML page. */
+export const renderReport = (report: Report): string =>
+  page(report.job, html`${pipeline(report)} ${verdict(report)}`, reportBody(report));

@@ -78,6 +78,8 @@ svg{display:block;width:100%;height:auto}
 .line{fill:none;stroke-width:2;stroke-linejoin:round}
 .line.s1,.line.s4{stroke-dasharray:7 3}.line.s2,.line.s5{stroke-dasharray:2 3}
 ${[0, 1, 2, 3, 4, 5].map((i) => `.line.s${i}{stroke:var(--s${i})}.dot.s${i}{fill:var(--s${i})}.swatch.s${i}{background:var(--s${i})}`).join('')}
+.dot.other{fill:var(--was)}.original{stroke:var(--ink);stroke-width:2;fill:none}
+.variant{border-top:1px solid var(--line);padding:14px 0}.variant>summary{font-size:15px;font-weight:600;color:var(--ink)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;margin:0 0 6px}
 .swatch{display:inline-block;width:18px;height:4px;border-radius:2px;margin-right:6px;vertical-align:3px}
 .swatch.was,.swatch.now{height:10px;vertical-align:0}

@@ -7,7 +7,7 @@ import { html, type Markup } from './markup';
 import { table } from './table';
 
 /** Quality metrics that may stand at the top, best known first. */
-const QUALITY = ['accuracy', 'macroF1', 'mcc', 'pearson', 'perplexity', 'bleu', 'rougeL'];
+export const QUALITY = ['accuracy', 'macroF1', 'mcc', 'pearson', 'perplexity', 'bleu', 'rougeL'];
 
 export function verdict({ job, goals }: Report): Markup {
   if (job.state !== 'succeeded')
