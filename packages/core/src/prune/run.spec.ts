@@ -136,6 +136,19 @@ describe('unstructured pruning', () => {
     expect(await zeros(out)).toBeCloseTo(expected, 1);
   });
 
+  it('keeps its zeros when it is cancelled after the pruning phase and resumed', async () => {
+    const settings = { granularity: { type: 'weight' }, importance: 'pst', target: 0.5, scope: 'matrix' };
+    const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });
+    const abort = new AbortController();
+    const metric: StageContext['metric'] = (_, step) => {
+      if (step === 30) abort.abort();
+    };
+    const first = STAGES.prune.run(config, { ...context('resumed', trained), metric, signal: abort.signal });
+    await expect(first).rejects.toMatchObject({ code: 'cancelled' });
+    const { folder: out } = await prune('resumed', settings);
+    expect(await zeros(out)).toBeCloseTo(0.5, 2);
+  });
+
   it('rewinds a lottery ticket and trains it again', async () => {
     const settings = { granularity: { type: 'weight' }, target: 0.5, rewind: { epochs: 2, toStep: 5 } };
     const { folder: out, accuracy } = await prune('ticket', settings);

@@ -1,7 +1,7 @@
 /** @file Neuron, head and layer pruning while training, then physical removal. */
 import type { Bundle } from '../bundle';
 import type { Structure } from '../bundle/manifest';
-import { unsupported } from '../errors';
+import { ModelpressError, unsupported } from '../errors';
 import type { TaskLoss } from '../finetune/loss';
 import { trainOn } from '../finetune/train-on';
 import type { TokenizedData, TrainingContext, TrainingOutcome } from '../finetune/train-on';
@@ -63,6 +63,14 @@ export async function pruneStructured(
   const training = effectiveTraining(config, stepsPerEpoch);
   const options = { manifest, model, trainable: parameterNames(model), loss, data, config: training, hooks };
   return trainOn({ ...options, mayKeep: () => isComplete }, context, ({ trainer, ...outcome }) => {
+    if (config.granularity.type === 'layer' && !removedLayers) {
+      // No mask stands for a layer, so a run resumed after its pruning step does not know what it chose.
+      throw new ModelpressError(
+        'internal',
+        'prune.plan-lost',
+        'The run was resumed after it chose its layers: run it again.',
+      );
+    }
     const plan = removedLayers
       ? { layers: removedLayers }
       : planFromMasks(manifest.components, structure, (name) => trainer.mask(name));

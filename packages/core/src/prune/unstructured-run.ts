@@ -150,19 +150,24 @@ async function withScores(
       trainer.slabs.has(name)
         ? trainer.parameter(name).weight
         : (model.graph.value(name).constant!.data as Float32Array);
+  // Masks are no part of a checkpoint: a run resumed after its pruning phase makes them from the scores again.
+  let hasMasks = false;
+  const remask = (trainer: Trainer, due: number): void => {
+    hasMasks = true;
+    const scores = new Map(scored.map((weight) => [weight.name, weight.scores(read(trainer))]));
+    const found = masksFor(
+      matricesOf(bundle, entries, ({ weight }) => scores.get(weight)!),
+      config,
+      due,
+    );
+    for (const [name, mask] of found) masks.get(name)!.set(mask);
+    context.log('info', `step ${trainer.step}: ${describe(found)}`);
+  };
   const hooks = (trainer: Trainer): TrainerHooks => ({
     afterUpdate(step) {
       if (importance === 'l0') for (const values of noise.values()) fillLogistic(values, random);
-      const due = phases.dueAfter(step);
-      if (due === undefined) return;
-      const scores = new Map(scored.map((weight) => [weight.name, weight.scores(read(trainer))]));
-      const found = masksFor(
-        matricesOf(bundle, entries, ({ weight }) => scores.get(weight)!),
-        config,
-        due,
-      );
-      for (const [name, mask] of found) masks.get(name)!.set(mask);
-      context.log('info', `step ${step}: ${describe(found)}`);
+      const due = phases.dueAfter(step) ?? (!hasMasks && phases.isComplete(step) ? 1 : undefined);
+      if (due !== undefined) remask(trainer, due);
     },
   });
   const feeds = (): Record<string, HostTensor> =>
@@ -193,11 +198,14 @@ async function withScores(
     hooks: (trainer: Trainer) => mayKeep.watch(hooks(trainer)),
     mayKeep: mayKeep.isComplete,
   };
-  return trainOn(options, context, ({ trainer, ...outcome }) => ({
-    ...outcome,
-    ...finished(bundle, folded(bundle, trainer, scored, masks, read(trainer)), entries, config),
-    recoveryFrom: phases.recoveryFrom,
-  }));
+  return trainOn(options, context, ({ trainer, ...outcome }) => {
+    if (!hasMasks) remask(trainer, 1);
+    return {
+      ...outcome,
+      ...finished(bundle, folded(bundle, trainer, scored, masks, read(trainer)), entries, config),
+      recoveryFrom: phases.recoveryFrom,
+    };
+  });
 }
 
 /** PST's U and V change weights, not scores. */
