@@ -32,14 +32,24 @@ export async function giveModel(argument: string, context: UploadContext, name?:
   return model;
 }
 
+export interface DatasetChoices {
+  readonly name?: string | undefined;
+  /** `auto`: labelled data without a dev or test split gets one from train. */
+  readonly splits?: 'auto';
+}
+
 /** The data set behind an argument: one that the server has (its id), a file, or a folder. @throws `cli.path` */
-export async function giveDataset(argument: string, context: UploadContext, name?: string): Promise<Dataset> {
+export async function giveDataset(
+  argument: string,
+  context: UploadContext,
+  { name = nameOf(argument), ...choices }: DatasetChoices = {},
+): Promise<Dataset> {
   if (UUID.test(argument)) return context.client.datasets.get(argument);
   const path = requirePath(argument);
   const files = statSync(path).isDirectory() ? allFiles(path) : [fileFromPath(path)];
   tell(`Uploading the data set ${argument} (${sizeOf(path)}).`);
   const signal = context.signal ? { signal: context.signal } : {};
-  const dataset = await context.client.datasets.upload({ name: name ?? nameOf(argument) }, files, signal);
+  const dataset = await context.client.datasets.upload({ name, ...choices }, files, signal);
   for (const warning of dataset.info.warnings) tell(`  ${warning}`);
   return dataset;
 }

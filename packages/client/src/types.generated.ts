@@ -110,8 +110,8 @@ export type DatasetUpload = {
     readonly level?: "coarse" | "fine";
     readonly outOfScope?: boolean;
   };
-  /** Shares of train to cut off. */
-  readonly splits?: {
+  /** Shares of train to cut off. `auto`: of labelled data, 10 % as dev and 20 % as test where they are missing. */
+  readonly splits?: string | {
     readonly dev?: number;
     readonly test?: number;
   };
@@ -513,16 +513,24 @@ export type Recipe = {
   readonly goals?: {
     /** Largest allowed loss of a metric against the original model. */
     readonly maxDrop?: {
+      /** A figure of the evaluate stage: accuracy, macroF1, perplexity ... */
       readonly metric: string;
+      /** In the unit of the metric: of accuracy, 0.01 is one point. */
       readonly absolute?: number;
+      /** As a share of the original's figure. */
       readonly relative?: number;
     };
-    /** Smallest allowed ratio of p50 latency, original over candidate. */
+    /** Smallest allowed ratio of p50 latency, original over result, mean over the benchmark. */
     readonly minSpeedup?: number;
+    /** Largest size of the model on disk. */
     readonly maxBytes?: number;
+    /** Largest p50 latency at one shape; at every thread count that the benchmark measures. */
     readonly maxLatencyMs?: {
+      /** Milliseconds of one batch. */
       readonly value: number;
+      /** Rows fed at once; one of the benchmark stage’s. */
       readonly batch: number;
+      /** Tokens of each row; one of the benchmark stage’s. */
       readonly sequence: number;
     };
   };
@@ -549,16 +557,24 @@ export type RecipeInput = {
   readonly goals?: {
     /** Largest allowed loss of a metric against the original model. */
     readonly maxDrop?: {
+      /** A figure of the evaluate stage: accuracy, macroF1, perplexity ... */
       readonly metric?: string;
+      /** In the unit of the metric: of accuracy, 0.01 is one point. */
       readonly absolute?: number;
+      /** As a share of the original's figure. */
       readonly relative?: number;
     };
-    /** Smallest allowed ratio of p50 latency, original over candidate. */
+    /** Smallest allowed ratio of p50 latency, original over result, mean over the benchmark. */
     readonly minSpeedup?: number;
+    /** Largest size of the model on disk. */
     readonly maxBytes?: number;
+    /** Largest p50 latency at one shape; at every thread count that the benchmark measures. */
     readonly maxLatencyMs?: {
+      /** Milliseconds of one batch. */
       readonly value: number;
+      /** Rows fed at once; one of the benchmark stage’s. */
       readonly batch?: number;
+      /** Tokens of each row; one of the benchmark stage’s. */
       readonly sequence?: number;
     };
   };

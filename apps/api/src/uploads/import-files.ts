@@ -64,5 +64,5 @@ export async function importDatasetFiles({
 const withoutUndefined = ({ mapping, splits, ...rest }: DatasetTask['task']['options']) => ({
   ...given(rest),
   ...(mapping === undefined ? {} : { mapping: given(mapping) }),
-  ...(splits === undefined ? {} : { splits: given(splits) }),
+  ...(splits === undefined ? {} : { splits: splits === 'auto' ? splits : given(splits) }),
 });

@@ -43,9 +43,11 @@ export const datasetOptions = z
       .optional(),
     mapping: mapping.optional(),
     splits: z
-      .strictObject({ dev: share.optional(), test: share.optional() })
+      .union([z.literal('auto'), z.strictObject({ dev: share.optional(), test: share.optional() })])
       .optional()
-      .describe('Shares of train to cut off.'),
+      .describe(
+        'Shares of train to cut off. `auto`: of labelled data, 10 % as dev and 20 % as test where they are missing.',
+      ),
     seed: z.int().min(0).optional(),
     select: z.string().min(1).max(200).optional().describe('Only files whose name contains this.'),
     sha256: z.record(z.string(), sha256).optional().describe('Expected digests by file name; checked if given.'),

@@ -28,8 +28,10 @@ export function addImport(program: Command, environment: CliEnvironment): void {
     .action(async (source: string, flags: ImportFlags) => {
       const client = connect(flags, environment);
       const context = { client, home: homeOf(flags, environment), hubToken: environment.hubToken };
-      const give = flags.as === 'model' ? giveModel : giveDataset;
-      const stored = await give(source, context, flags.name);
+      const stored =
+        flags.as === 'model'
+          ? await giveModel(source, context, flags.name)
+          : await giveDataset(source, context, { name: flags.name, splits: 'auto' });
       if (flags.json) printJson(stored);
       else console.log(stored.id);
     });

@@ -93,7 +93,8 @@ async function prepare(file: string, flags: JobFlags, context: UploadContext): P
   const datasets: Record<string, string> = {};
   for (const role of ['data', 'unlabelled', 'calibration'] as const) {
     const given = flags[role];
-    if (given !== undefined) datasets[role] = (await giveDataset(given, context)).id;
+    if (given === undefined) continue;
+    datasets[role] = (await giveDataset(given, context, role === 'data' ? { splits: 'auto' } : {})).id;
   }
   return {
     recipe: recipe as Submission['recipe'],

@@ -28,7 +28,7 @@ const NOT_DATA = /(^|\/)(\.|license|readme|copying|notice|__macosx)/i;
  * @throws ModelpressError `dataset.no-file`, `dataset.archive*`, `dataset.too-many-files`.
  */
 export async function collectFiles(source: string | readonly ImportFile[]): Promise<CollectedFiles> {
-  const named = typeof source === 'string' ? await listPath(source) : source;
+  const named = typeof source === 'string' ? await listPath(source) : withoutCompanions(source);
   const files: SourceFile[] = [];
   const archives: { close(): void }[] = [];
   const close = (): void => archives.forEach((archive) => archive.close());
@@ -55,6 +55,12 @@ export async function collectFiles(source: string | readonly ImportFile[]): Prom
   }
   if (files.length === 0) throw invalid('dataset.no-file', 'There is no data file to import.', { field: 'path' });
   return { files, close };
+}
+
+/** An uploaded folder comes as a list of files; a file that was named by itself is data whatever its name. */
+function withoutCompanions(files: readonly ImportFile[]): readonly ImportFile[] {
+  if (files.length === 1) return files;
+  return files.filter(({ path, name = basename(path) }) => !NOT_DATA.test(name));
 }
 
 async function listPath(path: string): Promise<ImportFile[]> {

@@ -119,6 +119,47 @@ describeWithShared('importDataset on the shared data', () => {
   });
 });
 
+describe('importDataset: what comes as a list of files', () => {
+  it('leaves licences and the like of an uploaded folder out, but reads a single file whatever its name', async () => {
+    write({
+      'LICENSE.txt': 'free',
+      'train.tsv': 'text\tlabel\na\tx\nb\ty\n',
+      'readme.tsv': 'text\tlabel\nc\tx\nd\ty\n',
+    });
+    const files = ['LICENSE.txt', 'train.tsv'].map((name) => ({ path: join(folder, 'in', name), name }));
+    await importDataset({ name: 'list', source: files, several: 'versions' }, out());
+    expect(await rows()).toEqual([
+      { text: 'a', label: 'x' },
+      { text: 'b', label: 'y' },
+    ]);
+    rmSync(out(), { recursive: true });
+    await importDataset({ name: 'one', source: [{ path: join(folder, 'in', 'readme.tsv') }] }, out());
+    expect((await rows()).map(({ text }) => text)).toEqual(['c', 'd']);
+  });
+});
+
+describe('importDataset: splits by themselves', () => {
+  const table = (rows: number): string =>
+    ['text\tlabel', ...Array.from({ length: rows }, (_, i) => `text ${i}\t${i % 2 ? 'odd' : 'even'}`)].join('\n');
+
+  it('cuts off what is missing and says so', async () => {
+    write({ 'train.tsv': table(100) });
+    const info = await load({ splits: 'auto' });
+    expect(Object.values(info.splits).map(({ rows: count }) => count)).toEqual([70, 10, 20]);
+    expect(info.warnings).toContain('Cut off from train, by label and seed: 10 % as dev, 20 % as test.');
+  });
+
+  it('keeps the splits that the data has, and leaves unlabelled and tiny data whole', async () => {
+    write({ 'train.tsv': table(100), 'test.tsv': table(10) });
+    const info = await load({ splits: 'auto' });
+    expect([info.splits.train?.rows, info.splits.dev?.rows, info.splits.test?.rows]).toEqual([90, 10, 10]);
+    rmSync(join(folder, 'in'), { recursive: true });
+    rmSync(out(), { recursive: true });
+    write({ 'train.tsv': table(40) });
+    expect(Object.keys((await load({ splits: 'auto' })).splits)).toEqual(['train']);
+  });
+});
+
 describe('importDataset: formats', () => {
   it('reads CSV with quotes, line ends in cells and a byte order mark', async () => {
     write({ 'all.csv': '\uFEFFlabel,text\r\ngood,"a ""b"",\nc"\r\nbad,d\r\n' });

@@ -8,7 +8,8 @@ import { collectFiles } from './collect';
 import { partsForKind, tellKind, toExample } from './kind';
 import { openParts } from './open-parts';
 import type { OpenPart } from './open-parts';
-import type { ImportOptions } from './options';
+import { AUTO_SPLITS } from './options';
+import type { ImportOptions, SplitShares } from './options';
 import { planParts } from './plan';
 import type { SourceFile } from './source-file';
 import { SplitWriter } from './split-writer';
@@ -20,6 +21,9 @@ type Warn = (message: string) => void;
 
 /** Rows between two reports of progress. */
 const REPORT_EVERY = 10_000;
+
+/** Fewer rows are not cut by `splits: 'auto'`: figures on a handful of texts say nothing. */
+const SMALLEST_TO_SPLIT = 50;
 
 /**
  * Turns files of any supported format into a data set folder: dataset.json and one JSONL file per split. Streams; needs
@@ -54,7 +58,8 @@ async function importFiles(files: readonly SourceFile[], options: ImportOptions,
   const parts = partsForKind(opened, kind, warn);
   const copied = await copyParts(parts, kind, options, folder);
   const written = await moveToTrain(copied, folder, warn);
-  const writers = await cutSplits(written, options, folder);
+  const shares = options.splits === 'auto' ? missingSplits(written, kind, warn) : (options.splits ?? {});
+  const writers = await cutSplits(written, shares, options, folder);
   const labels = classLabels(writers, kind, parts.find((part) => part.labels)?.labels);
   warnings.push(...dataWarnings(writers, labels));
   return {
@@ -111,10 +116,20 @@ async function moveToTrain(writers: Writers, folder: string, warn: Warn): Promis
   return train ? { ...others, train } : others;
 }
 
+/** What `splits: 'auto'` means for this data. */
+function missingSplits({ train, dev, test }: Writers, kind: DatasetKind, warn: Warn): SplitShares {
+  if (kind === 'unlabelled' || train === undefined || train.rows < SMALLEST_TO_SPLIT) return {};
+  const shares: SplitShares = { ...(dev ? {} : { dev: AUTO_SPLITS.dev }), ...(test ? {} : { test: AUTO_SPLITS.test }) };
+  const cut = Object.entries(shares).map(([split, share]) => `${100 * share} % as ${split}`);
+  if (cut.length > 0) warn(`Cut off from train, by label and seed: ${cut.join(', ')}.`);
+  return shares;
+}
+
 /** Cuts dev and test off train where asked for. @throws ModelpressError `dataset.split`. */
 async function cutSplits(
   writers: Writers,
-  { splits = {}, seed = 0, signal }: ImportOptions,
+  splits: SplitShares,
+  { seed = 0, signal }: ImportOptions,
   folder: string,
 ): Promise<Writers> {
   const wanted = (['dev', 'test'] as const).filter((split) => splits[split] !== undefined);

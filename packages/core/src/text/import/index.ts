@@ -2,5 +2,5 @@ export type { ImportFile } from './collect';
 export { ENCODINGS } from './encoding';
 export type { Encoding } from './encoding';
 export { importDataset } from './import-dataset';
-export { FORMATS } from './options';
-export type { Column, Format, ImportOptions, Mapping } from './options';
+export { AUTO_SPLITS, FORMATS } from './options';
+export type { Column, Format, ImportOptions, Mapping, SplitShares } from './options';

@@ -44,6 +44,11 @@ export interface Mapping {
   readonly outOfScope?: boolean;
 }
 
+export type SplitShares = Partial<Record<Exclude<Split, 'train'>, number>>;
+
+/** What `splits: 'auto'` cuts off where it is missing. */
+export const AUTO_SPLITS = { dev: 0.1, test: 0.2 } as const satisfies SplitShares;
+
 export interface ImportOptions {
   readonly name: string;
   /** A file, an archive or a folder; or the files one by one. */
@@ -58,8 +63,11 @@ export interface ImportOptions {
   readonly format?: Format | 'auto';
   readonly mapping?: Mapping;
   readonly kind?: DatasetKind;
-  /** Shares of the train split to cut off, stratified by label, e.g. `{ dev: 0.1 }`. */
-  readonly splits?: Partial<Record<Exclude<Split, 'train'>, number>>;
+  /**
+   * Shares of the train split to cut off, stratified by label, e.g. `{ dev: 0.1 }`. `auto`: of labelled data that lacks
+   * them, {@link AUTO_SPLITS}, with a warning that says so. Default: none.
+   */
+  readonly splits?: SplitShares | 'auto';
   /** Of the stratified split; default 0. */
   readonly seed?: number;
   readonly signal?: AbortSignal;
