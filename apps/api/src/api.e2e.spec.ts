@@ -113,6 +113,13 @@ describe('data sets', () => {
     const { info } = await answer(await upload(options), datasetView, 201);
     expect(info.labels).toEqual(['x', 'y']);
     expect([info.splits.train?.rows, info.splits.test?.rows]).toEqual([80, 20]);
+    const body = form({ name: 'auto', format: 'csv', splits: 'auto', mapping: { delimiter: ';' } }, [
+      ['files', 'all.txt', content],
+    ]);
+    const auto = await answer(await api.call('POST', '/v1/datasets', { body }), datasetView, 201);
+    expect([auto.info.splits.train?.rows, auto.info.splits.dev?.rows, auto.info.splits.test?.rows]).toEqual([
+      70, 10, 20,
+    ]);
     const wrong = await upload({ ...options, sha256: { 'all.txt': 'f'.repeat(64) } });
     expect(await wrong.json()).toMatchObject({ status: 400, code: 'upload.checksum', details: { file: 'all.txt' } });
   });

@@ -66,17 +66,17 @@ export function readOptions<S extends z.ZodObject>(schema: S, { fields }: Upload
     throw invalid('upload.options', 'The field "options" must be a JSON object.', { field: 'options' });
   const values: Record<string, unknown> = { ...parsedOptions };
   for (const [field, text] of Object.entries(single))
-    values[field] = isText(schema, field) ? text : parseJson(field, text);
+    values[field] = isText(schema, field, text) ? text : parseJson(field, text);
   const checked = schema.safeParse(values);
   if (checked.success) return checked.data;
   throwIfIssues('upload.options', zodFieldIssues(checked.error));
   throw checked.error;
 }
 
-/** Whether a key takes a plain text: then its form field is not JSON. */
-const isText = (schema: z.ZodObject, field: string): boolean =>
+/** Whether a key takes this text as it is: then its form field is not JSON. */
+const isText = (schema: z.ZodObject, field: string, text: string): boolean =>
   !Object.hasOwn(schema.shape, field) ||
-  z.safeParse(z.optional(schema.shape[field]), 'text').success ||
+  ['text', text].some((value) => z.safeParse(z.optional(schema.shape[field]), value).success) ||
   isEnum(schema.shape[field]);
 
 const isEnum = (schema: unknown): boolean =>
