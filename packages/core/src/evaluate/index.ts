@@ -18,6 +18,7 @@ export { predict } from './predict';
 export type { Predictions, PredictOptions } from './predict';
 export { scoreGeneration } from './score-generation';
 export type { GeneratedExample, GenerationOptions, GenerationScores } from './score-generation';
+export { ALL_METRICS, isShare, metricsOf } from './task-metrics';
 export { scoreRegression } from './regression';
 export type { RegressionScores } from './regression';
 export { meanRougeL, rougeL } from './rouge';

@@ -1,3 +1,4 @@
+export * from './check-goals';
 export * from './parse';
 export * from './preview';
 export * from './recipe';

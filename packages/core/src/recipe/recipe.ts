@@ -16,28 +16,38 @@ export const recipeStageSchema = z.strictObject({
   seed: z.int().min(0).optional().describe("Overrides the recipe's seed."),
 });
 
+/** How much worse than its original a model may be. For a metric where lower is better, a rise counts as the drop. */
+export const maxDropSchema = z
+  .strictObject({
+    metric: z
+      .string()
+      .default('accuracy')
+      .describe('A figure of the evaluate stage: accuracy, macroF1, perplexity ...'),
+    absolute: z.number().min(0).optional().describe('In the unit of the metric: of accuracy, 0.01 is one point.'),
+    relative: z.number().min(0).max(1).optional().describe("As a share of the original's figure."),
+  })
+  .refine(
+    ({ absolute, relative }) => absolute !== undefined || relative !== undefined,
+    'Give absolute, relative or both.',
+  );
+export type MaxDrop = z.infer<typeof maxDropSchema>;
+
 export const goalSchema = z.strictObject({
-  maxDrop: z
-    .strictObject({
-      metric: z.string().default('accuracy'),
-      absolute: z.number().min(0).max(1).optional(),
-      relative: z.number().min(0).max(1).optional(),
-    })
-    .optional()
-    .describe('Largest allowed loss of a metric against the original model.'),
+  maxDrop: maxDropSchema.optional().describe('Largest allowed loss of a metric against the original model.'),
   minSpeedup: z
     .number()
     .positive()
     .optional()
-    .describe('Smallest allowed ratio of p50 latency, original over candidate.'),
-  maxBytes: z.int().positive().optional(),
+    .describe('Smallest allowed ratio of p50 latency, original over result, mean over the benchmark.'),
+  maxBytes: z.int().positive().optional().describe('Largest size of the model on disk.'),
   maxLatencyMs: z
     .strictObject({
-      value: z.number().positive(),
-      batch: z.int().positive().default(1),
-      sequence: z.int().positive().default(32),
+      value: z.number().positive().describe('Milliseconds of one batch.'),
+      batch: z.int().positive().default(1).describe('Rows fed at once; one of the benchmark stage’s.'),
+      sequence: z.int().positive().default(32).describe('Tokens of each row; one of the benchmark stage’s.'),
     })
-    .optional(),
+    .optional()
+    .describe('Largest p50 latency at one shape; at every thread count that the benchmark measures.'),
 });
 export type Goals = z.infer<typeof goalSchema>;
 

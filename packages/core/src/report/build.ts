@@ -1,4 +1,4 @@
-import { compareModels, resultStage } from './compare';
+import { compareModels, differencesOf, resultStage } from './compare';
 import { evaluateGoals } from './goals';
 import type { Report } from './report';
 
@@ -9,13 +9,14 @@ export type ReportInput = Pick<Report, 'job' | 'model' | 'datasets' | 'recipe' |
 export function buildReport(input: ReportInput): Report {
   const { stages, recipe } = input;
   const comparisons = compareModels(stages);
+  const differences = differencesOf(stages);
   const result = resultStage(stages);
   return {
     format: 1,
     ...input,
     ...(result === undefined ? {} : { result: result.id }),
     comparisons,
-    goals: recipe.goals === undefined ? [] : evaluateGoals(recipe.goals, comparisons),
+    goals: recipe.goals === undefined ? [] : evaluateGoals(recipe.goals, comparisons, differences),
     warnings: stages.flatMap((stage) => stage.warnings.map((warning) => `${stage.id}: ${warning}`)),
   };
 }

@@ -44,6 +44,14 @@ export function compareModels(stages: readonly ReportStage[]): Comparison[] {
   }));
 }
 
+/** What was measured of the result and the original together: speed-ups, differences, fidelity. */
+export function differencesOf(stages: readonly ReportStage[]): Measurement[] {
+  const result = resultStage(stages);
+  return stages
+    .filter((stage) => stage === result || (!stage.makesModel && stage.from === result?.id))
+    .flatMap(({ measurements }) => measurements.filter(({ subject }) => subject === 'comparison'));
+}
+
 /** A comparison with both figures. */
 export type Pair = Comparison & { readonly baseline: number };
 

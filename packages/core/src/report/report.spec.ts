@@ -164,6 +164,31 @@ describe('evaluateGoals', () => {
     expect(goal).toMatchObject({ passed: false, actual: 0.2 });
   });
 
+  it('says why a goal is missed: where the figure comes from, and how certain it is', () => {
+    const difference: Measurement = {
+      metric: 'accuracy.difference',
+      value: -0.02,
+      unit: 'points',
+      subject: 'comparison',
+      context: {},
+      interval: [-0.035, -0.004],
+    };
+    const goals = { maxDrop: { metric: 'accuracy', absolute: 0.01 }, minSpeedup: 4, maxBytes: 99 };
+    expect(evaluateGoals(goals, figures, [difference]).map(({ reason }) => reason)).toEqual([
+      'Accuracy went from 90.00 % to 88.00 %. With 95 % confidence the change lies between -3.50 points and -0.40 points.',
+      'It is 3.00× to 3.00× as fast as the original at the measured shapes.',
+      'The original has 400 B.',
+    ]);
+  });
+
+  it('asks for the latency at every measured thread count', () => {
+    const at = (threads: number, candidate: number) =>
+      compared('latency.p50', 30, candidate, { batch: 1, sequence: 32, threads });
+    const goals = { maxLatencyMs: { value: 9, batch: 1, sequence: 32 } };
+    expect(evaluateGoals(goals, [at(1, 10), at(2, 6)])).toMatchObject([{ passed: false, actual: 10 }]);
+    expect(evaluateGoals(goals, [at(1, 8), at(2, 6)])).toMatchObject([{ passed: true, actual: 8 }]);
+  });
+
   it('misses what was not measured and says which stage is lacking', () => {
     const goals = { maxDrop: { metric: 'mcc', absolute: 0.1 }, maxLatencyMs: { value: 9, batch: 4, sequence: 32 } };
     const results = evaluateGoals(goals, figures);

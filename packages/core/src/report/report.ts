@@ -52,11 +52,12 @@ export const goalResultSchema = z
     label: z.string(),
     unit: z.string(),
     limit: z.number(),
-    /** Null when the figure was not measured; then the goal counts as missed and `reason` says what is missing. */
+    /** Null when the figure was not measured; then the goal counts as missed. */
     actual: z.number().nullable(),
     passed: z.boolean(),
     /** How far inside the limit, in the unit; negative outside. */
     margin: z.number().nullable(),
+    /** Why it is missed: what the figure comes from, or which stage would have measured it. */
     reason: z.string().optional(),
   })
   .meta({ id: 'GoalResult' });

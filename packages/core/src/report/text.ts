@@ -37,9 +37,10 @@ function headlineLine({ comparisons }: Report): string[] {
 
 function goalLines({ goals }: Report): string[] {
   const rows = goals.map(({ label, unit, actual, passed, margin, reason }) => {
-    const measured = actual === null ? (reason ?? '') : formatValue(actual, unit);
-    const room = margin === null ? '' : ` (margin ${formatValue(margin, unit)})`;
-    return `${passed ? 'met   ' : 'missed'}  ${label}: ${measured}${room}`;
+    const figure =
+      actual === null || margin === null ? '' : `${formatValue(actual, unit)} (margin ${formatValue(margin, unit)})`;
+    const said = [figure, reason ?? ''].filter((part) => part !== '').join('. ');
+    return `${passed ? 'met   ' : 'missed'}  ${label}: ${said}`;
   });
   return rows.length === 0 ? [] : ['', 'Goals', ...rows];
 }

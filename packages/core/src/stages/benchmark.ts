@@ -51,6 +51,7 @@ export const benchmarkStage: StageDefinition<BenchmarkConfig> = {
   schema,
   needs: { model: true, baseline: true, datasets: [], optionalDatasets: ['data'] },
   makesModel: false,
+  measures: ({ batches, sequences }) => ({ bytes: true, latency: { batches, sequences } }),
   check,
   estimate,
   run,

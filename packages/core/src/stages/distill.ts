@@ -18,6 +18,7 @@ export const distillStage: StageDefinition<DistillConfig> = {
   schema: distillSchema,
   needs: { model: true, datasets: ['data'], optionalDatasets: ['unlabelled'] },
   makesModel: true,
+  measures: () => ({ bytes: true }),
   check: distillIssues,
   run,
 };

@@ -45,6 +45,7 @@ export const evaluateStage: StageDefinition<EvaluateConfig> = {
   schema,
   needs: { model: true, baseline: true, datasets: ['data'] },
   makesModel: false,
+  measures: () => ({ quality: true }),
   check,
   run,
 };

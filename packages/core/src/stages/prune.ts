@@ -30,6 +30,7 @@ export const pruneStage: StageDefinition<PruneConfig> = {
   schema: pruneSchema,
   needs: { model: true, datasets: ['data'] },
   makesModel: true,
+  measures: () => ({ bytes: true }),
   check: pruneIssues,
   outcome: (config, model) => ({
     ...model,

@@ -39,6 +39,7 @@ export const quantizeStage: StageDefinition<QuantizeConfig> = {
   schema,
   needs: { model: true, datasets: [] },
   makesModel: true,
+  measures: () => ({ bytes: true }),
   check,
   outcome: (config, model) => ({
     ...model,

@@ -76,6 +76,16 @@ export interface StageResult {
   readonly warnings: readonly string[];
 }
 
+/** What a stage finds out about the model that it reads, or makes, as far as goals need it. */
+export interface Measures {
+  /** Figures of the task, beside those of the original model. */
+  readonly quality?: boolean;
+  /** Size on disk. */
+  readonly bytes?: boolean;
+  /** Latency at every pair of these, beside that of the original model. */
+  readonly latency?: { readonly batches: readonly number[]; readonly sequences: readonly number[] };
+}
+
 export interface StageDefinition<Config = unknown> {
   readonly type: string;
   /** Raised whenever the same config could give another result; part of a stage run's key. */
@@ -100,6 +110,8 @@ export interface StageDefinition<Config = unknown> {
   /** What is known of the model that it will make from this one, for the checks of later stages. */
   outcome?(config: Config, model: Manifest): Manifest;
   estimate?(config: Config, preview: StagePreview): Estimate;
+  /** Default: nothing that a goal could be judged by. */
+  measures?(config: Config): Measures;
   /** Which workers of the queue may take it; default cpu. */
   lane?(config: Config): 'cpu' | 'gpu';
   run(config: Config, context: StageContext): Promise<StageResult>;

@@ -2,6 +2,7 @@
 import {
   checkInputs,
   expandSweep,
+  goalIssues,
   resolveRecipe,
   throwIfIssues,
   type DatasetInfo,
@@ -68,7 +69,8 @@ export function planJob(input: PlanInput): Plan {
   const stages: PlannedStage[] = [];
   const variants = expandSweep(input.recipe).map(({ settings, recipe }, variant) => {
     const resolved = resolveRecipe(recipe, input.definitions);
-    throwIfIssues('job.invalid', checkInputs(resolved, previewOf(input)));
+    const inputs = previewOf(input);
+    throwIfIssues('job.invalid', [...checkInputs(resolved, inputs), ...goalIssues(recipe.goals, resolved, inputs)]);
     const keys = new Map<string, string>();
     for (const stage of resolved) {
       const run = planStage(stage, input, keys);

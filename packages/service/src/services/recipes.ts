@@ -1,4 +1,11 @@
-import { expandSweep, resolveRecipe, type Recipe, type StageDefinitions } from '@modelpress/core';
+import {
+  expandSweep,
+  goalIssues,
+  resolveRecipe,
+  throwIfIssues,
+  type Recipe,
+  type StageDefinitions,
+} from '@modelpress/core';
 import type { DataSource } from 'typeorm';
 import type { Page, PageRequest, Recipes, RecipeView } from '../contract';
 import { RecipeEntity, type SavedRecipe } from '../database/entities';
@@ -44,7 +51,8 @@ export class RecipeService implements Recipes {
   }
 
   private check(document: Recipe): void {
-    for (const { recipe } of expandSweep(document)) resolveRecipe(recipe, this.definitions);
+    for (const { recipe } of expandSweep(document))
+      throwIfIssues('recipe.invalid', goalIssues(recipe.goals, resolveRecipe(recipe, this.definitions)));
   }
 
   private async row(projectId: string, recipeId: string): Promise<SavedRecipe> {

@@ -125,6 +125,7 @@ const measure: StageDefinition<z.infer<typeof measureSchema>> = {
   schema: measureSchema,
   needs: { model: true, baseline: true, datasets: ['data'] },
   makesModel: false,
+  measures: () => ({ quality: true, bytes: true }),
   run: async (config, context) => {
     await work(config, context);
     return {

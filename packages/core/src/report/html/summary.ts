@@ -97,7 +97,8 @@ const SIGNS = { true: html`<span class="sign good">✓ met</span>`, false: html`
 
 function goalRow({ label, unit, limit, actual, passed, margin, reason }: GoalResult): (Markup | string | null)[] {
   const room = margin === null ? null : `${margin < 0 ? '−' : '+'}${formatValue(Math.abs(margin), unit)}`;
-  const measured = actual === null ? html`<span class="quiet">${reason}</span>` : formatValue(actual, unit);
+  const why = reason === undefined ? undefined : html`<small class="quiet">${reason}</small>`;
+  const measured = actual === null ? html`${why}` : html`${formatValue(actual, unit)} ${why}`;
   return [label, SIGNS[passed ? 'true' : 'false'], formatValue(limit, unit), measured, room];
 }
 
