@@ -22,3 +22,4 @@ export * from './adapt';
 export * from './finetune';
 export * from './prune';
 export * from './dan';
+export * from './factorize';

@@ -1,0 +1,3 @@
+/** @file Two thin matrices in the place of one. */
+export { breakEvenRank, decompose, keptEnergy, lowRank, momentSide } from './low-rank';
+export type { Decomposition, LowRank, Matrix, SecondMoment } from './low-rank';
