@@ -113,7 +113,7 @@ describe('data sets', () => {
     const { info } = await answer(await upload(options), datasetView, 201);
     expect(info.labels).toEqual(['x', 'y']);
     expect([info.splits.train?.rows, info.splits.test?.rows]).toEqual([80, 20]);
-    const body = form({ name: 'auto', format: 'csv', splits: 'auto', mapping: { delimiter: ';', header: true } }, [
+    const body = form({ name: 'auto', format: 'csv', splits: 'auto', mapping: options.mapping }, [
       ['files', 'all.txt', content],
     ]);
     const auto = await answer(await api.call('POST', '/v1/datasets', { body }), datasetView, 201);
