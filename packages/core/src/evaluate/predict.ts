@@ -103,11 +103,12 @@ export async function withTokens<T>(
   }
 }
 
-async function runBatches(
+/** Outputs of one pass over the batches, rows in the order of their source. */
+export async function runBatches(
   executable: Executable,
   batches: Batches,
-  { output }: Manifest,
-  { signal, onProgress }: PredictOptions,
+  { output }: Pick<Manifest, 'output'>,
+  { signal, onProgress }: Pick<PredictOptions, 'signal' | 'onProgress'> = {},
 ): Promise<{ logits: Float32Array; outputs: number }> {
   const { rows } = batches.source;
   const epoch = batches.epoch(0);

@@ -14,10 +14,13 @@ type Draft = Omit<GoalResult, 'passed' | 'margin' | 'actual' | 'reason'> & {
   readonly because: string;
 };
 
+/** A difference of two figures may be this much off: 0.96 - 0.95 is above 0.01. */
+const ROUNDING = 1e-9;
+
 function judge({ atMost, lacking, because, ...goal }: Draft, actual: number | undefined): GoalResult {
   if (actual === undefined) return { ...goal, actual: null, passed: false, margin: null, reason: lacking };
   const margin = atMost ? goal.limit - actual : actual - goal.limit;
-  return margin >= 0
+  return margin >= -ROUNDING * Math.max(1, goal.limit)
     ? { ...goal, actual, passed: true, margin }
     : { ...goal, actual, passed: false, margin, reason: because };
 }

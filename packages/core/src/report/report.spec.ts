@@ -157,6 +157,11 @@ describe('evaluateGoals', () => {
     ]);
   });
 
+  it('does not miss a goal by the rounding of a difference', () => {
+    const goals = { maxDrop: { metric: 'accuracy', absolute: 0.01 } };
+    expect(evaluateGoals(goals, [compared('accuracy', 0.96, 0.95)])).toMatchObject([{ passed: true }]);
+  });
+
   it('counts a rise of a metric where lower is better as a drop', () => {
     const [goal] = evaluateGoals({ maxDrop: { metric: 'perplexity', relative: 0.1 } }, [
       compared('perplexity', 10, 12),
