@@ -1,5 +1,6 @@
 /** @file The op table: everything modelpress knows about operators, one rule each. */
 import { BINARY_OPS } from './binary';
+import { BITWISE_OPS } from './bitwise';
 import { Cast } from './cast';
 import { Constant, ConstantOfShape, Range, ShapeOp, Size } from './constants';
 import { Conv, ConvTranspose } from './conv';
@@ -27,6 +28,7 @@ import { UNARY_OPS } from './unary';
 export const STANDARD_OPS = {
   ...UNARY_OPS,
   ...BINARY_OPS,
+  ...BITWISE_OPS,
   ...REDUCE_OPS,
   ...QUANTIZED_OPS,
   ArgMax,

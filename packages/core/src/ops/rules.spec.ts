@@ -131,6 +131,12 @@ const CASES: Partial<Record<OpName, readonly Case[]>> = {
         3,
       ),
   ],
+  BitShift: [
+    (build) =>
+      build.op('BitShift', [c(build, uint8([2, 1], [1, 200])), c(build, uint8([3], [1, 2, 3]))], { direction: 'LEFT' }),
+  ],
+  BitwiseAnd: [(build) => build.op('BitwiseAnd', [c(build, uint8([3], [7, 8, 255])), c(build, uint8([], [12]))])],
+  BitwiseOr: [(build) => build.op('BitwiseOr', [c(build, uint8([3], [7, 8, 255])), c(build, uint8([3], [1, 2, 3]))])],
   QuantizeLinear: [
     (build) => build.op('QuantizeLinear', [c(build, floats(2, 3)), build.scalar(0.1), c(build, int8([], [3]))]),
     (build) => build.op('QuantizeLinear', [c(build, floats(2, 3)), build.scalar(0.1)]),

@@ -17,7 +17,9 @@ describe('quantizeSymmetric', () => {
   it('is never off by more than half a step, whatever the axis and width', () => {
     fc.assert(
       fc.property(matrix, fc.constantFrom('rows', 'columns'), fc.integer({ min: 2, max: 8 }), (m, axis, bits) => {
-        const { values, scales } = quantizeSymmetric(Tensor.float32([m.rows, m.columns], m.weights), axis, 'w', bits);
+        const { values, scales } = quantizeSymmetric(Tensor.float32([m.rows, m.columns], m.weights), axis, 'w', {
+          bits,
+        });
         const levels = 2 ** (bits - 1) - 1;
         m.weights.forEach((weight, i) => {
           const scale = scales[axis === 'rows' ? Math.floor(i / m.columns) : i % m.columns];

@@ -23,6 +23,13 @@ export const symmetricLevels = (bits: number): number => 2 ** (bits - 1) - 1;
  */
 const ROUNDING = 6755399441055744;
 
+export interface SymmetricOptions {
+  /** Default 8. */
+  readonly bits?: number;
+  /** Learned scales, one per channel, in place of max|w| / levels; larger weights saturate. */
+  readonly scales?: Float32Array | undefined;
+}
+
 /**
  * Quantizes a float matrix to `bits` (2..8) bits with one scale per row or column, s = max|w| / levels. Arithmetic is
  * float32 with ties to even, so the integers equal those of onnxruntime's quantizer. Weights are read row by row, so
@@ -34,7 +41,7 @@ export function quantizeSymmetric(
   matrix: Tensor<'float32'>,
   axis: ChannelAxis,
   name: string,
-  bits = 8,
+  { bits = 8, scales: given }: SymmetricOptions = {},
 ): QuantizedMatrix {
   const rows = new RowReader(matrix);
   const levels = symmetricLevels(bits);
@@ -42,7 +49,7 @@ export function quantizeSymmetric(
   if (!Number.isFinite(normSquared)) {
     throw invalid('quantize.not-finite', `Weight "${name}" holds NaN or infinity.`, { weight: name });
   }
-  const scales = largest.map((max) => (max > 0 ? max / levels : 1));
+  const scales = given ?? largest.map((max) => (max > 0 ? max / levels : 1));
   const values = new Int8Array(matrix.size);
   const rowScales = axis === 'columns' ? scales : new Float32Array(rows.columns);
   let errorSquared = 0;

@@ -1,79 +1,21 @@
 import { ModelpressError } from '../errors';
-import { float as floatAttribute, Graph, int, ints, Model, Node, ONNX_DOMAIN, Tensor, Value } from '../graph';
-import type { Attribute } from '../graph';
-import { verify } from '../graph/verify';
-import { ortRuntime } from '../runtime';
-import type { HostTensor } from '../runtime';
+import { float as floatAttribute, int, ints, ONNX_DOMAIN } from '../graph';
+import type { Model, Tensor, Value } from '../graph';
 import { quantizeDynamicInt8 } from './dynamic';
-import type { DynamicInt8Options, DynamicInt8Result } from './dynamic';
+import type { DynamicInt8Options } from './dynamic';
 import { EMISSION_FORMS } from './emit';
+import type { QuantizeResult } from './quantize';
+import { noise, relativeError, run, SiteBuilder } from './testing';
 import { exclusionsSchema } from './exclude';
-
-/** A pseudo-random tensor in -1..1. */
-function noise(dims: readonly number[], seed: number): Tensor<'float32'> {
-  const size = dims.reduce((a, b) => a * b, 1);
-  const values = Array.from({ length: size }, (_, i) => Math.sin((i + 1) * 12.9898 + seed * 78.233) * 43758.5453);
-  return Tensor.float32(
-    dims,
-    values.map((x) => 2 * (x - Math.floor(x)) - 1),
-  );
-}
-
-type Attributes = Record<string, Attribute>;
-
-/** Builds small graphs by hand: no shape inference, as in a foreign file. */
-class Builder {
-  readonly graph = new Graph();
-  readonly x = this.graph.addInput('x', 'float32', ['n', 32]);
-  readonly ids = this.graph.addInput('ids', 'int64', ['n']);
-
-  weight(name: string, dims: readonly number[], seed = 1): Value {
-    return this.graph.addInitializer(name, noise(dims, seed));
-  }
-
-  node(op: string, inputs: (Value | null)[], name: string, attributes: Attributes = {}): Value {
-    const output = new Value(`${name}.out`);
-    this.graph.addNode(new Node(op, ONNX_DOMAIN, name, inputs, [output], new Map(Object.entries(attributes))));
-    return output;
-  }
-
-  finish(output: Value): Model {
-    this.graph.renameValue(output, 'y');
-    output.dtype = 'float32';
-    this.graph.addOutput(output);
-    const unread = this.graph.inputs.filter((input) => input.uses.size === 0);
-    for (const input of unread) this.graph.removeValue(input);
-    return new Model(this.graph);
-  }
-}
-
-const FEEDS: Record<string, HostTensor> = {
-  x: noise([5, 32], 99),
-  ids: Tensor.int64([5], [3, 0, 39, 7, 7]),
-};
-
-async function run(model: Model): Promise<number[]> {
-  verify(model);
-  const executable = await ortRuntime.compile(model, { threads: 1, optimization: 'disabled' });
-  const feeds = Object.fromEntries(executable.inputs.map((name) => [name, FEEDS[name]]));
-  const { y } = await executable.run(feeds);
-  await executable.release();
-  return [...(y.data as Float32Array)];
-}
-
-const relativeError = (actual: number[], expected: number[]): number =>
-  Math.sqrt(
-    actual.reduce((sum, x, i) => sum + (x - expected[i]) ** 2, 0) / expected.reduce((sum, x) => sum + x * x, 0),
-  );
 
 /** Runs a graph in float and in int8, in both forms, and returns the last result. */
 async function compare(
-  build: (b: Builder) => Value,
+  build: (b: SiteBuilder) => Value,
   bound: number,
   options: Partial<DynamicInt8Options> = {},
-): Promise<{ model: Model; result: DynamicInt8Result }> {
+): Promise<{ model: Model; result: QuantizeResult }> {
   const make = (): Model => {
-    const builder = new Builder();
+    const builder = new SiteBuilder();
     return builder.finish(build(builder));
   };
   const expected = await run(make());
@@ -115,7 +57,7 @@ describe('quantizeDynamicInt8', () => {
     ]);
   });
 
-  it.each<[string, (b: Builder) => Value]>([
+  it.each<[string, (b: SiteBuilder) => Value]>([
     ['Gemm', (b) => b.node('Gemm', [b.x, b.weight('w', [32, 24]), b.weight('c', [24], 2)], 'g')],
     [
       'Gemm with transB',
@@ -165,7 +107,7 @@ describe('quantizeDynamicInt8', () => {
   });
 
   it('quantizes an activation once for all products that read it, in the standard form', () => {
-    const b = new Builder();
+    const b = new SiteBuilder();
     const [q, k] = ['q', 'k'].map((name, i) => b.node('MatMul', [b.x, b.weight(`${name}.w`, [32, 8], i)], name));
     const model = b.finish(b.node('Sub', [q, k], 'difference'));
     quantizeDynamicInt8(model, { form: 'matmul-integer', minElements: 0 });
@@ -201,7 +143,7 @@ describe('quantizeDynamicInt8', () => {
   it('overwrites float weights only where told, and only what nothing else reads', () => {
     const shared = noise([32, 16], 1);
     const make = (): Model => {
-      const b = new Builder();
+      const b = new SiteBuilder();
       const products = ['a', 'b'].map((name) => b.node('MatMul', [b.x, b.graph.addInitializer(name, shared)], name));
       return b.finish(b.node('Sum', [...products, b.node('MatMul', [b.x, b.weight('own', [32, 16], 2)], 'c')], 'sum'));
     };
@@ -219,7 +161,7 @@ describe('quantizeDynamicInt8', () => {
   });
 
   it('keeps what is excluded and says why', async () => {
-    const build = (b: Builder): Value => {
+    const build = (b: SiteBuilder): Value => {
       const a = b.node('MatMul', [b.x, b.weight('a.w', [32, 32], 1)], 'a');
       const c = b.node('MatMul', [a, b.weight('b.w', [32, 32], 2)], 'b');
       const d = b.node('MatMul', [c, b.weight('c.w', [32, 32], 3)], 'c');
@@ -239,13 +181,18 @@ describe('quantizeDynamicInt8', () => {
     expect(result.skipped).toEqual([
       { node: 'a', op: 'MatMul', weight: 'a.w', reason: 'component W_Q is excluded' },
       { node: 'b', op: 'MatMul', weight: 'b.w', reason: 'layer 1 is excluded' },
-      { node: 'd', op: 'MatMul', weight: 'd.w', reason: 'only 96 elements: int8 would not make it smaller or faster' },
+      {
+        node: 'd',
+        op: 'MatMul',
+        weight: 'd.w',
+        reason: 'only 96 elements: fewer bits would not make it smaller or faster',
+      },
     ]);
     expect(result.unknownNames).toEqual(['no-such-node']);
   });
 
   it('passes over what it cannot rewrite, with the reason', () => {
-    const b = new Builder();
+    const b = new SiteBuilder();
     const left = b.node('MatMul', [b.weight('l', [8, 32]), b.node('Transpose', [b.x], 'turn')], 'left');
     const deep = b.node('MatMul', [b.x, b.weight('d', [2, 32, 8])], 'deep');
     const moving = b.node('Gemm', [b.x, b.weight('g', [32, 8]), left], 'moving');
@@ -265,7 +212,7 @@ describe('quantizeDynamicInt8', () => {
 
   it('refuses a model that is quantized already, and weights that are not numbers', () => {
     const make = (poison: number): Model => {
-      const b = new Builder();
+      const b = new SiteBuilder();
       const w = b.weight('w', [32, 8]);
       (w.constant as Tensor<'float32'>).data[7] = poison;
       return b.finish(b.node('MatMul', [b.x, w], 'm'));

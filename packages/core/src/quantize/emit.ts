@@ -1,7 +1,8 @@
 /** @file The nodes that replace a float product or look-up by its int8 form. */
 import { int } from '../graph/attribute';
-import { DTYPES, Graph, MICROSOFT_DOMAIN, Node, ONNX_DOMAIN, Tensor, Value } from '../graph';
-import type { Attribute, DType, Model, Shape } from '../graph';
+import { DTYPES, MICROSOFT_DOMAIN, Node, ONNX_DOMAIN, Tensor, Value } from '../graph';
+import type { Attribute, DType, Graph, Model, Shape } from '../graph';
+import { MICROSOFT_OPS } from '../ops';
 import type { Bias, LinearSite, TableSite } from './sites';
 
 /**
@@ -25,21 +26,81 @@ interface QuantizedActivation {
   readonly zeroPoint: Value;
 }
 
-/** Writes int8 nodes into a model, in front of the float nodes that they are to replace. */
-export class Int8Emitter {
-  private readonly graph: Graph;
-  private readonly activations = new Map<Value, QuantizedActivation>();
+/** Writes nodes into a model, in front of the float nodes that they are to replace. */
+export class SiteEmitter {
+  protected readonly graph: Graph;
 
-  constructor(
-    private readonly model: Model,
-    private readonly form: EmissionForm,
-  ) {
+  constructor(private readonly model: Model) {
     this.graph = model.graph;
   }
 
-  /** Value of y = scale * (x W) + bias in int8; `weight.scales` is [out] and includes the site's factor. */
+  /** The bias as a vector, its factor applied: the same initializer if nothing else reads it. */
+  biasVector({ value, factor }: Bias): Value {
+    const given = value.constant as Tensor<'float32'>;
+    const dims = [given.size];
+    if (factor === 1 && given.dims.length === 1) return value;
+    const vector = Tensor.float32(
+      dims,
+      given.data.map((x) => x * factor),
+    );
+    if (value.uses.size > 1) return this.constant(`${value.name}_vector`, vector);
+    value.constant = vector;
+    value.shape = dims;
+    return value;
+  }
+
+  /** A new initializer with a name like `hint`. */
+  constant(hint: string, tensor: Tensor): Value {
+    return this.graph.addInitializer(this.graph.uniqueName(hint), tensor);
+  }
+
+  /** One output node in front of `before`; returns its output. */
+  node(
+    before: Node,
+    opType: string,
+    inputs: readonly (Value | null)[],
+    type: readonly [DType, Shape | undefined],
+    attributes: ReadonlyMap<string, Attribute> = new Map(),
+  ): Value {
+    return this.nodes(before, opType, inputs, [type], attributes)[0];
+  }
+
+  /** A node in front of `before` with an output for each type. */
+  nodes(
+    before: Node,
+    opType: string,
+    inputs: readonly (Value | null)[],
+    types: readonly (readonly [DType, Shape | undefined])[],
+    attributes: ReadonlyMap<string, Attribute> = new Map(),
+  ): Value[] {
+    const name = this.graph.uniqueName(`${before.name || before.output().name}_${opType}`);
+    const outputs = types.map(
+      ([dtype, shape], i) => new Value(i === 0 ? name : this.graph.uniqueName(`${name}.${i}`), { dtype, shape }),
+    );
+    const domain = Object.hasOwn(MICROSOFT_OPS, opType) ? MICROSOFT_DOMAIN : ONNX_DOMAIN;
+    if (domain === MICROSOFT_DOMAIN) this.model.opsets.set(MICROSOFT_DOMAIN, 1);
+    this.graph.addNode(new Node(opType, domain, name, inputs, outputs, new Map(attributes)), before);
+    return outputs;
+  }
+}
+
+/** Writes a product with an int8 weight; `weight.scales` is [out] and includes the site's factor. */
+export type LinearForm = (emit: Int8Emitter, site: LinearSite, weight: Int8Weight, bias: Value | undefined) => Value;
+
+/** Writes products and look-ups of int8 weights. */
+export class Int8Emitter extends SiteEmitter {
+  private readonly activations = new Map<Value, QuantizedActivation>();
+
+  constructor(
+    model: Model,
+    private readonly form: LinearForm,
+  ) {
+    super(model);
+  }
+
+  /** Value of y = scale * (x W) + bias in int8. */
   linear(site: LinearSite, weight: Int8Weight): Value {
-    return FORM_EMITTERS[this.form](this, site, weight, site.bias && this.biasVector(site.bias));
+    return this.form(this, site, weight, site.bias && this.biasVector(site.bias));
   }
 
   /** Value of a look-up: gathers int8 rows and their scales ([rows, 1]), and multiplies them. */
@@ -59,34 +120,7 @@ export class Int8Emitter {
     return this.node(before, 'Transpose', [values], ['int8', shape]);
   }
 
-  /** The bias as a vector, its factor applied: the same initializer if nothing else reads it. */
-  private biasVector({ value, factor }: Bias): Value {
-    const given = value.constant as Tensor<'float32'>;
-    const dims = [given.size];
-    if (factor === 1 && given.dims.length === 1) return value;
-    const vector = Tensor.float32(
-      dims,
-      given.data.map((x) => x * factor),
-    );
-    if (value.uses.size > 1) return this.graph.addInitializer(this.graph.uniqueName(`${value.name}_vector`), vector);
-    value.constant = vector;
-    value.shape = dims;
-    return value;
-  }
-
-  /** @internal One output node in front of `site`; returns its output. */
-  node(
-    before: Node,
-    opType: string,
-    inputs: readonly (Value | null)[],
-    type: readonly [DType, Shape | undefined],
-    attributes: ReadonlyMap<string, Attribute> = new Map(),
-    domain = ONNX_DOMAIN,
-  ): Value {
-    return this.nodes(before, opType, inputs, [type], attributes, domain)[0];
-  }
-
-  /** @internal The input of a product as uint8 with scale and zero point; made once per value. */
+  /** The input of a product as uint8 with scale and zero point; made once per value. */
   quantizedActivation(site: LinearSite): QuantizedActivation {
     const input = site.node.input(0);
     const known = this.activations.get(input);
@@ -105,32 +139,10 @@ export class Int8Emitter {
     this.activations.set(input, made);
     return made;
   }
-
-  /** @internal Declares that the model uses ONNX Runtime's own ops. */
-  useMicrosoftDomain(): void {
-    this.model.opsets.set(MICROSOFT_DOMAIN, 1);
-  }
-
-  private nodes(
-    before: Node,
-    opType: string,
-    inputs: readonly (Value | null)[],
-    types: readonly (readonly [DType, Shape | undefined])[],
-    attributes: ReadonlyMap<string, Attribute> = new Map(),
-    domain = ONNX_DOMAIN,
-  ): Value[] {
-    const name = this.graph.uniqueName(`${before.name || before.output().name}_${opType}`);
-    const outputs = types.map(
-      ([dtype, shape], i) => new Value(i === 0 ? name : this.graph.uniqueName(`${name}.${i}`), { dtype, shape }),
-    );
-    this.graph.addNode(new Node(opType, domain, name, inputs, outputs, new Map(attributes)), before);
-    return outputs;
-  }
 }
 
-type FormEmitter = (emit: Int8Emitter, site: LinearSite, weight: Int8Weight, bias: Value | undefined) => Value;
-
-const FORM_EMITTERS: Record<EmissionForm, FormEmitter> = {
+/** How each form is written. */
+export const DYNAMIC_FORMS: Readonly<Record<EmissionForm, LinearForm>> = {
   /** y = float(xq Wq) * (sx * sw) + b, with xq = DynamicQuantizeLinear(x). */
   'matmul-integer': (emit, site, weight, bias) => {
     const { node, output } = site;
@@ -143,10 +155,9 @@ const FORM_EMITTERS: Record<EmissionForm, FormEmitter> = {
     return bias ? emit.node(node, 'Add', [scaled, bias], ['float32', output.shape]) : scaled;
   },
   'dynamic-quantize-matmul': (emit, site, weight, bias) => {
-    emit.useMicrosoftDomain();
     const inputs = [site.node.input(0), weight.values, weight.scales, ...(bias ? [null, bias] : [])];
     const type = ['float32', site.output.shape] as const;
-    return emit.node(site.node, 'DynamicQuantizeMatMul', inputs, type, new Map(), MICROSOFT_DOMAIN);
+    return emit.node(site.node, 'DynamicQuantizeMatMul', inputs, type);
   },
 };
 

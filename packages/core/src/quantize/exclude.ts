@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { COMPONENTS } from '../bundle/manifest';
 import type { ComponentEntry } from '../bundle/manifest';
-import type { Site } from './sites';
+import type { Reader } from './sites';
 
 export const exclusionsSchema = z.strictObject({
   components: z
@@ -16,7 +16,7 @@ export type Exclusions = z.infer<typeof exclusionsSchema>;
 
 /** Why a site stays float, or undefined if it is to be quantized. */
 export function exclusionReason(
-  site: Site,
+  site: Reader,
   entry: ComponentEntry | undefined,
   exclude: Exclusions,
   minElements: number,
@@ -27,12 +27,12 @@ export function exclusionReason(
     if (exclude.names.includes(name)) return `"${name}" is excluded`;
   }
   const elements = site.weight.constant!.size;
-  if (elements < minElements) return `only ${elements} elements: int8 would not make it smaller or faster`;
+  if (elements < minElements) return `only ${elements} elements: fewer bits would not make it smaller or faster`;
   return undefined;
 }
 
 /** Excluded names that are neither a node nor a weight of a site: most likely a typing error. */
-export function unknownNames(sites: readonly Site[], exclude: Exclusions): string[] {
+export function unknownNames(sites: readonly Reader[], exclude: Exclusions): string[] {
   const known = new Set(sites.flatMap((site) => [site.node.name, site.weight.name]));
   return exclude.names.filter((name) => !known.has(name));
 }

@@ -38,6 +38,9 @@ export interface TableSite {
 
 export type Site = LinearSite | TableSite;
 
+/** A node and the initializer that it reads. */
+export type Reader = Pick<Site, 'node' | 'weight'>;
+
 /** A node that looks as if it could be quantized and why it cannot. */
 export interface Skipped {
   readonly node: string;

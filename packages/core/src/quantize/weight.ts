@@ -1,10 +1,11 @@
 /** @file Replaces one float initializer by int8 for all of its readers. */
-import type { Graph, Node, Value } from '../graph';
+import type { Graph, Value } from '../graph';
 import { Tensor } from '../graph';
 import { quantizeSymmetric, transposeBytes } from './affine';
 import type { ChannelAxis, QuantizedMatrix } from './affine';
 import type { Int8Emitter } from './emit';
 import type { LinearSite, Site, TableSite } from './sites';
+import { substitute } from './substitute';
 
 export interface ReplacedWeight {
   readonly bytesBefore: number;
@@ -19,20 +20,21 @@ export interface ReplacedWeight {
 /**
  * Quantizes the weight once for each channel axis that its readers need (nearly always one) and rewrites them.
  * The int8 initializer takes the weight's name unless the float one is still read.
+ * @param options.scales learned scales of the outputs, in place of those from the weight's range.
  */
 export function replaceWeight(
   graph: Graph,
   emitter: Int8Emitter,
   weight: Value,
   readers: readonly Site[],
-  overwrite: boolean,
+  { overwrite, scales }: { readonly overwrite: boolean; readonly scales?: Float32Array | undefined },
 ): ReplacedWeight {
   const { name } = weight;
   const tensor = weight.constant as Tensor<'float32'>;
   const copies = (['rows', 'columns'] as const)
     .map((axis) => ({ axis, readers: readers.filter((site) => channelAxis(site) === axis) }))
     .filter((copy) => copy.readers.length > 0)
-    .map((copy) => new Int8Copy(graph, emitter, name, tensor, copy.axis, copy.readers));
+    .map((copy) => new Int8Copy(graph, emitter, name, tensor, copy.axis, copy.readers, scales));
   const floatRemains = graph.values.get(name) === weight;
   if (!floatRemains) {
     graph.renameValue(copies[0].values, name);
@@ -84,9 +86,10 @@ class Int8Copy {
     tensor: Tensor<'float32'>,
     axis: ChannelAxis,
     readers: readonly Site[],
+    learned: Float32Array | undefined,
   ) {
     const [rows, columns] = tensor.dims as [number, number];
-    const matrix = quantizeSymmetric(tensor, axis, name);
+    const matrix = quantizeSymmetric(tensor, axis, name, { scales: learned });
     const tables = readers.filter((site): site is TableSite => site.kind === 'table');
     const products = readers.filter((site): site is LinearSite => site.kind === 'linear');
     const turn = axis === 'rows' && tables.length === 0;
@@ -134,24 +137,3 @@ class Int8Copy {
     return this.graph.addInitializer(this.graph.uniqueName(`${this.name}_${suffix}`), tensor);
   }
 }
-
-/** Puts `made` in the place of `old`, name included, and removes what computed `old`. */
-function substitute(graph: Graph, old: Value, made: Value): void {
-  const { name } = old;
-  graph.replaceAllUses(old, made);
-  removeIfDead(graph, old.producer);
-  graph.renameValue(made, name);
-}
-
-/** Removes a node that nothing reads any more, then what only it had read, initializers included. */
-function removeIfDead(graph: Graph, node: Node | undefined): void {
-  if (!node || !node.outputs.every((output) => isUnread(graph, output))) return;
-  const inputs = new Set(node.inputs.filter((value) => value !== null));
-  graph.removeNode(node);
-  for (const input of inputs) {
-    if (input.producer) removeIfDead(graph, input.producer);
-    else if (input.constant && isUnread(graph, input)) graph.removeValue(input);
-  }
-}
-
-const isUnread = (graph: Graph, value: Value): boolean => value.uses.size === 0 && !graph.outputs.includes(value);

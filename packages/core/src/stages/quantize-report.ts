@@ -1,10 +1,10 @@
 /** @file What the quantize stage tells of its work. */
-import type { DynamicInt8Result, QuantizedWeight, Skipped } from '../quantize';
+import type { QuantizeResult, QuantizedWeight, Skipped } from '../quantize';
 import { formatBytes } from '../report/format';
 import type { ReportSection } from '../report/measurement';
 
 /** A table of what became int8, by component, and one of what stayed float. */
-export function quantizeSections({ quantized, skipped }: DynamicInt8Result): ReportSection[] {
+export function quantizeSections({ quantized, skipped }: QuantizeResult): ReportSection[] {
   const nameOf = ({ component }: QuantizedWeight): string => component ?? 'other';
   const components = [...new Set(quantized.map(nameOf))];
   const weights: ReportSection = {

@@ -8,7 +8,7 @@ import { readDan, writeDan } from '../dan';
 import { invalid } from '../errors';
 import type { Model } from '../graph';
 import { chooseForm, EMISSION_FORMS, exclusionsSchema, quantizeDynamicInt8 } from '../quantize';
-import type { DynamicInt8Result, EmissionForm } from '../quantize';
+import type { QuantizeResult, EmissionForm } from '../quantize';
 import { parameterShares } from './parameter-shares';
 import { quantizeSections } from './quantize-report';
 import type { Estimate, Issue, StageContext, StageDefinition, StagePreview, StageResult } from './stage';
@@ -132,7 +132,7 @@ function updated(
   manifest: Manifest,
   config: QuantizeConfig,
   form: EmissionForm,
-  { quantized }: DynamicInt8Result,
+  { quantized }: QuantizeResult,
 ): Manifest {
   const byName = new Map(quantized.map((weight) => [weight.weight, weight]));
   const components = manifest.components.map((entry) => {
@@ -143,7 +143,7 @@ function updated(
   return { ...manifest, components, provenance: [...manifest.provenance, { step: STEP, detail }] };
 }
 
-const firstReason = ([first]: DynamicInt8Result['skipped']): string =>
+const firstReason = ([first]: QuantizeResult['skipped']): string =>
   first
     ? `For example ${first.op} "${first.node}": ${first.reason}.`
     : 'It has no products or look-ups with a constant float matrix.';

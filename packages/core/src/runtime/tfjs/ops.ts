@@ -10,6 +10,8 @@ import { REDUCING } from './ops/reduce';
 
 const QUANTIZED: Unsupported = { unsupported: 'it has no integer matrix products and no quantized tensors' };
 
+const BITS: Unsupported = { unsupported: 'it has no unsigned integers' };
+
 export const TFJS_OPS: { readonly [Op in OpName]: TfjsOp | Unsupported } = {
   ...CONVOLUTION,
   ...ELEMENTWISE,
@@ -19,6 +21,9 @@ export const TFJS_OPS: { readonly [Op in OpName]: TfjsOp | Unsupported } = {
   ...REDUCING,
   Einsum: { unsupported: 'write it with MatMul, Transpose and Reshape' },
   LSTM: { unsupported: 'unroll it first, as training does' },
+  BitShift: BITS,
+  BitwiseAnd: BITS,
+  BitwiseOr: BITS,
   QuantizeLinear: QUANTIZED,
   DequantizeLinear: QUANTIZED,
   DynamicQuantizeLinear: QUANTIZED,
