@@ -6,6 +6,7 @@
 
 #include "gemm-panels.h"
 #include "kernels.h"
+#include "spread.h"
 #include "target.h"
 
 enum {
@@ -30,10 +31,6 @@ static range part_of(size_t total, size_t parts, size_t index) {
   const size_t larger = total % parts;
   const size_t start = index * size + (index < larger ? index : larger);
   return (range){start, size + (index < larger ? 1 : 0)};
-}
-
-static size_t divide_up(size_t a, size_t b) {
-  return a / b + (a % b != 0);
 }
 
 typedef struct {
@@ -91,14 +88,14 @@ static mp_status make_plan(const mp_context *context, const mp_gemm_shape *shape
   p->level = level_of(context->cpu);
   if (p->level == NULL) return MP_UNSUPPORTED;
   p->shape = *shape;
-  p->pairs = divide_up(shape->k, 2);
-  p->row_panels = divide_up(shape->m, MP_TILE_ROWS);
-  p->column_panels = divide_up(shape->n, MP_TILE_COLUMNS);
-  p->stretches = p->pairs == 0 ? 1 : divide_up(p->pairs, STRETCH_PAIRS);
-  p->row_blocks = divide_up(p->row_panels, BLOCK_ROW_PANELS);
+  p->pairs = mp_divide_up(shape->k, 2);
+  p->row_panels = mp_divide_up(shape->m, MP_TILE_ROWS);
+  p->column_panels = mp_divide_up(shape->n, MP_TILE_COLUMNS);
+  p->stretches = p->pairs == 0 ? 1 : mp_divide_up(p->pairs, STRETCH_PAIRS);
+  p->row_blocks = mp_divide_up(p->row_panels, BLOCK_ROW_PANELS);
   size_t wide = BLOCK_COLUMN_PANELS;
-  while (wide > 1 && p->row_blocks * divide_up(p->column_panels, wide) < ENOUGH_BLOCKS) wide /= 2;
-  p->column_blocks = divide_up(p->column_panels, wide);
+  while (wide > 1 && p->row_blocks * mp_divide_up(p->column_panels, wide) < ENOUGH_BLOCKS) wide /= 2;
+  p->column_blocks = mp_divide_up(p->column_panels, wide);
   return MP_OK;
 }
 
@@ -195,15 +192,10 @@ static void multiply_task(void *argument, size_t index) {
   multiply(g, index % g->plan->row_blocks, index / g->plan->row_blocks);
 }
 
-static void spread(const mp_context *context, void (*task)(void *, size_t), size_t total, void *argument) {
-  if (total == 1) task(argument, 0);
-  else if (total > 1) context->parallel.run(context->parallel.pool, task, total, 0, argument);
-}
-
 static void pack_and_multiply(const mp_context *context, product *g) {
   const plan *p = g->plan;
-  spread(context, pack_task, (p->row_blocks + p->column_blocks) * p->stretches, g);
-  spread(context, multiply_task, p->row_blocks * p->column_blocks, g);
+  mp_spread(context, pack_task, (p->row_blocks + p->column_blocks) * p->stretches, g);
+  mp_spread(context, multiply_task, p->row_blocks * p->column_blocks, g);
 }
 
 /** Product `index` of a batch. */
@@ -248,7 +240,7 @@ mp_status mp_bf16_gemm(const mp_context *context, const mp_gemm_shape *shape, co
   if (status != MP_OK || is_empty(&p)) return status;
   product g = {.plan = &p, .a = a, .b = b, .bias = bias, .y = y};
   if (fits_stack(&p)) {
-    spread(context, small_product_task, shape->batch, &g);
+    mp_spread(context, small_product_task, shape->batch, &g);
     return MP_OK;
   }
   g.b_panels = scratch;
@@ -272,7 +264,7 @@ mp_status mp_bf16_pack(const mp_context *context, const mp_gemm_shape *shape, co
   const mp_status status = make_plan(context, shape, &p);
   if (status != MP_OK || shape->n == 0) return status;
   product g = {.plan = &p, .b = b, .b_panels = packed};
-  spread(context, pack_b_task, p.column_blocks * p.stretches, &g);
+  mp_spread(context, pack_b_task, p.column_blocks * p.stretches, &g);
   return MP_OK;
 }
 
@@ -289,7 +281,7 @@ mp_status mp_bf16_gemm_packed(const mp_context *context, const mp_gemm_shape *sh
   const mp_status status = make_plan(context, shape, &p);
   if (status != MP_OK || is_empty(&p)) return status;
   product g = {.plan = &p, .a = a, .bias = bias, .y = y, .a_panels = scratch, .b_panels = (uint32_t *)packed};
-  spread(context, pack_a_task, p.row_blocks * p.stretches, &g);
-  spread(context, multiply_task, p.row_blocks * p.column_blocks, &g);
+  mp_spread(context, pack_a_task, p.row_blocks * p.stretches, &g);
+  mp_spread(context, multiply_task, p.row_blocks * p.column_blocks, &g);
   return MP_OK;
 }

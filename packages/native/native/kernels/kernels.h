@@ -52,7 +52,10 @@ int mp_cpu_has_vnni(void);
 
 /** How a kernel spreads work: `total` tasks, each called once with its index, on any thread of the session's pool. */
 typedef struct {
-  /** `max_batches`: into how many groups the tasks may be split at most; 0 lets the pool choose. */
+  /**
+   * `max_batches`: into how many groups the tasks may be split at most; 0 lets the pool choose.
+   * NULL: all tasks run on the calling thread.
+   */
   void (*run)(void *pool, void (*task)(void *arg, size_t index), size_t total, size_t max_batches, void *arg);
   void *pool;
 } mp_parallel;
