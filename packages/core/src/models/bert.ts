@@ -3,11 +3,10 @@ import type { Value } from '../graph';
 import type { Head, TransformerConfig } from './config';
 import { firstPositions, postNormEncoder } from './encoder';
 import type { EncoderLayerNames } from './encoder';
-import { firstToken, meanPooling, selectedStates, tiedDecoder } from './heads';
+import { encoderHead } from './encoder-head';
 import { Network } from './network';
 import type { BuiltModel } from './network';
 import { structureOf } from './config';
-import { unsupported } from '../errors';
 import type { WeightSource } from './weights';
 
 /** Names below `<prefix>.encoder.layer.<i>`, which RoBERTa has too. */
@@ -35,7 +34,18 @@ export function buildBert(config: TransformerConfig, head: Head, weights: Weight
     embeddingNorm: 'bert.embeddings.LayerNorm',
     layer: (index) => bertLayerNames('bert', index),
   });
-  const result = net.build.scope('head', () => bertHead(net, hidden, mask, tokens, config, head));
+  const result = net.build.scope('head', () =>
+    encoderHead(net, { hidden, mask, tokens }, config, head, {
+      architecture: 'BERT',
+      pooler: 'bert.pooler.dense',
+      poolerActivation: 'tanh',
+      classifier: 'classifier',
+      transform: 'cls.predictions.transform.dense',
+      transformActivation: config.activation,
+      transformNorm: 'cls.predictions.transform.LayerNorm',
+      decoderBias: 'cls.predictions.bias',
+    }),
+  );
   return net.finish(result, head.task === 'embedding' ? 'embedding' : 'logits', structureOf(config));
 }
 
@@ -52,34 +62,4 @@ function embeddings(net: Network, ids: Value, config: TransformerConfig): { toke
     const typed = net.build.op('Gather', [types, net.tokenInput('token_type_ids')], {}, 'types');
     return { tokens, sum: net.add(placed, typed, 'sum') };
   });
-}
-
-function bertHead(
-  net: Network,
-  hidden: Value,
-  mask: Value,
-  tokens: Value,
-  { hidden: width, activation, layerNormEpsilon }: TransformerConfig,
-  head: Head,
-): Value {
-  switch (head.task) {
-    case 'classification':
-    case 'pair-classification':
-    case 'regression': {
-      const pooled = net.linear(firstToken(net, hidden), 'bert.pooler.dense', width, width, { component: 'W_P' });
-      const labels = head.task === 'regression' ? 1 : head.labels;
-      return net.linear(net.activation(pooled, 'tanh'), 'classifier', width, labels, { component: 'classifier' });
-    }
-    case 'masked-lm': {
-      const states = head.selected ? selectedStates(net, hidden) : hidden;
-      const dense = net.linear(states, 'cls.predictions.transform.dense', width, width);
-      const active = net.activation(dense, activation);
-      const normed = net.layerNorm(active, 'cls.predictions.transform.LayerNorm', width, layerNormEpsilon);
-      return tiedDecoder(net, normed, tokens, 'cls.predictions.bias');
-    }
-    case 'embedding':
-      return meanPooling(net.build, hidden, mask, head.normalize);
-    case 'causal-lm':
-      throw unsupported('model.task', 'BERT cannot generate text: use gpt2 for the task causal-lm.', { field: 'task' });
-  }
 }

@@ -1,11 +1,10 @@
 /** @file DistilBERT (Sanh et al. 2019, arXiv:1910.01108): BERT's encoder without token types and pooler. */
-import { unsupported } from '../errors';
 import type { Value } from '../graph';
 import { structureOf } from './config';
 import type { Head, TransformerConfig } from './config';
 import { firstPositions, postNormEncoder } from './encoder';
 import type { EncoderLayerNames } from './encoder';
-import { firstToken, meanPooling, selectedStates, tiedDecoder } from './heads';
+import { encoderHead } from './encoder-head';
 import { Network } from './network';
 import type { BuiltModel } from './network';
 import type { WeightSource } from './weights';
@@ -38,37 +37,17 @@ export function buildDistilbert(config: TransformerConfig, head: Head, weights: 
   });
   const names = { embeddingNorm: 'distilbert.embeddings.LayerNorm', layer: layerNames };
   const hidden = postNormEncoder(net, sum, mask, config, names);
-  const result = net.build.scope('head', () => distilbertHead(net, hidden, mask, tokens, config, head));
+  const result = net.build.scope('head', () =>
+    encoderHead(net, { hidden, mask, tokens }, config, head, {
+      architecture: 'DistilBERT',
+      pooler: 'pre_classifier',
+      poolerActivation: 'relu',
+      classifier: 'classifier',
+      transform: 'vocab_transform',
+      transformActivation: config.activation,
+      transformNorm: 'vocab_layer_norm',
+      decoderBias: 'vocab_projector.bias',
+    }),
+  );
   return net.finish(result, head.task === 'embedding' ? 'embedding' : 'logits', structureOf(config));
-}
-
-function distilbertHead(
-  net: Network,
-  hidden: Value,
-  mask: Value,
-  tokens: Value,
-  { hidden: width, activation, layerNormEpsilon }: TransformerConfig,
-  head: Head,
-): Value {
-  switch (head.task) {
-    case 'classification':
-    case 'pair-classification':
-    case 'regression': {
-      const dense = net.linear(firstToken(net, hidden), 'pre_classifier', width, width, { component: 'W_P' });
-      const labels = head.task === 'regression' ? 1 : head.labels;
-      return net.linear(net.activation(dense, 'relu'), 'classifier', width, labels, { component: 'classifier' });
-    }
-    case 'masked-lm': {
-      const states = head.selected ? selectedStates(net, hidden) : hidden;
-      const active = net.activation(net.linear(states, 'vocab_transform', width, width), activation);
-      const normed = net.layerNorm(active, 'vocab_layer_norm', width, layerNormEpsilon);
-      return tiedDecoder(net, normed, tokens, 'vocab_projector.bias');
-    }
-    case 'embedding':
-      return meanPooling(net.build, hidden, mask, head.normalize);
-    case 'causal-lm':
-      throw unsupported('model.task', 'DistilBERT cannot generate text: use gpt2 for the task causal-lm.', {
-        field: 'task',
-      });
-  }
 }

@@ -5,7 +5,7 @@ import { bertLayerNames } from './bert';
 import { structureOf } from './config';
 import type { Head, TransformerConfig } from './config';
 import { postNormEncoder } from './encoder';
-import { firstToken, meanPooling, selectedStates, tiedDecoder } from './heads';
+import { encoderHead } from './encoder-head';
 import { Network } from './network';
 import type { BuiltModel } from './network';
 import type { WeightSource } from './weights';
@@ -20,7 +20,18 @@ export function buildRoberta(config: TransformerConfig, head: Head, weights: Wei
     embeddingNorm: 'roberta.embeddings.LayerNorm',
     layer: (index) => bertLayerNames('roberta', index),
   });
-  const result = net.build.scope('head', () => robertaHead(net, hidden, mask, tokens, config, head));
+  const result = net.build.scope('head', () =>
+    encoderHead(net, { hidden, mask, tokens }, config, head, {
+      architecture: 'RoBERTa',
+      pooler: 'classifier.dense',
+      poolerActivation: 'tanh',
+      classifier: 'classifier.out_proj',
+      transform: 'lm_head.dense',
+      transformActivation: 'gelu',
+      transformNorm: 'lm_head.layer_norm',
+      decoderBias: 'lm_head.bias',
+    }),
+  );
   return net.finish(result, head.task === 'embedding' ? 'embedding' : 'logits', structureOf(config));
 }
 
@@ -53,41 +64,4 @@ function positionIds(net: Network, ids: Value, padId: number): Value {
   const tokens = build.op('Cast', [build.op('Not', [padding])], { to: 7 }, 'tokens');
   const counted = build.op('CumSum', [tokens, build.scalar(1, 'int64')], {}, 'counted');
   return build.op('Add', [build.op('Mul', [counted, tokens]), build.scalar(padId, 'int64')], {}, 'position_ids');
-}
-
-function robertaHead(
-  net: Network,
-  hidden: Value,
-  mask: Value,
-  tokens: Value,
-  { hidden: width, layerNormEpsilon }: TransformerConfig,
-  head: Head,
-): Value {
-  switch (head.task) {
-    case 'classification':
-    case 'pair-classification':
-    case 'regression': {
-      const dense = net.linear(firstToken(net, hidden), 'classifier.dense', width, width, { component: 'W_P' });
-      const labels = head.task === 'regression' ? 1 : head.labels;
-      return net.linear(net.activation(dense, 'tanh'), 'classifier.out_proj', width, labels, {
-        component: 'classifier',
-      });
-    }
-    case 'masked-lm': {
-      const states = head.selected ? selectedStates(net, hidden) : hidden;
-      const active = net.activation(net.linear(states, 'lm_head.dense', width, width), 'gelu');
-      return tiedDecoder(
-        net,
-        net.layerNorm(active, 'lm_head.layer_norm', width, layerNormEpsilon),
-        tokens,
-        'lm_head.bias',
-      );
-    }
-    case 'embedding':
-      return meanPooling(net.build, hidden, mask, head.normalize);
-    case 'causal-lm':
-      throw unsupported('model.task', 'RoBERTa cannot generate text: use gpt2 for the task causal-lm.', {
-        field: 'task',
-      });
-  }
 }

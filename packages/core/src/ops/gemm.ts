@@ -3,7 +3,7 @@ import type { Value } from '../graph';
 import { commonDtype } from './binary';
 import { unbroadcast } from './gradient';
 import { matmulFlops, swapLast } from './matmul';
-import { gemm } from './product';
+import { gemm, productGradients } from './product';
 import type { OpRule } from './rule';
 import { broadcast, dimsClash, shapeError } from './shapes';
 
@@ -22,24 +22,13 @@ export const Gemm: OpRule = {
     if (hasBias) broadcast(node, shape, context.shape(2));
     return [{ dtype: commonDtype(context, hasBias ? [0, 1, 2] : [0, 1]), shape }];
   },
-  /** As FusedMatMul; dC = beta G summed to C's shape. */
-  grad: ({ build, node, outputGrads, wants }) => {
-    const g = outputGrads[0]!;
-    const [a, b] = [node.input(0), node.input(1)];
-    const transA = node.attribute('transA', 'int', 0) === 1;
-    const transB = node.attribute('transB', 'int', 0) === 1;
-    const alpha = node.attribute('alpha', 'float', 1);
+  /** dC = beta G summed to C's shape. */
+  grad: (context) => {
+    const { build, node, outputGrads, wants } = context;
+    const { gradA, gradB } = productGradients(context, gemm);
     const beta = node.attribute('beta', 'float', 1);
-    const gradA = (): Value =>
-      transA
-        ? gemm(build, b, g, { transA: transB, transB: true, alpha })
-        : gemm(build, g, b, { transB: !transB, alpha });
-    const gradB = (): Value =>
-      transB
-        ? gemm(build, g, a, { transA: true, transB: transA, alpha })
-        : gemm(build, a, g, { transA: !transA, alpha });
     const gradC = (): Value => {
-      const sum = unbroadcast(build, g, node.input(2));
+      const sum = unbroadcast(build, outputGrads[0]!, node.input(2));
       return beta === 1 ? sum : build.op('Mul', [sum, build.scalar(beta)]);
     };
     return [wants(0) ? gradA() : null, wants(1) ? gradB() : null, wants(2) ? gradC() : null];

@@ -5,7 +5,7 @@ import type { GraphBuilder } from '../graph/builder';
 import { commonDtype } from './binary';
 import { fromNumbers, broadcastDims, broadcastStrides, indicesOf, numbersOf, offsetOf } from './elements';
 import { flattenRows, reshape, unbroadcast } from './gradient';
-import { gemm, product } from './product';
+import { gemm, product, productGradients } from './product';
 import type { GradContext, OpRule } from './rule';
 import { broadcast, dimsClash, shapeError, staticShape } from './shapes';
 
@@ -113,24 +113,10 @@ export const FusedMatMul: OpRule = {
     if (!isFloat(dtype)) throw shapeError(node, `needs floating-point inputs, got ${dtype}.`);
     return [{ dtype, shape: matmulShape(node, a, b) }];
   },
-  /**
-   * Y = s A B : dA = s G B',  dB = s A' G        Y = s A B' : dA = s G B,   dB = s G' A
-   * Y = s A' B: dA = s B G',  dB = s A G         Y = s A' B': dA = s B' G', dB = s G' A'
-   */
-  grad: ({ build, node, outputGrads, wants }) => {
-    const g = outputGrads[0]!;
+  grad: (context) => {
+    const { build, node, wants } = context;
+    const { gradA, gradB } = productGradients(context, product);
     const [a, b] = [node.input(0), node.input(1)];
-    const transA = node.attribute('transA', 'int', 0) === 1;
-    const transB = node.attribute('transB', 'int', 0) === 1;
-    const alpha = node.attribute('alpha', 'float', 1);
-    const gradA = (): Value =>
-      transA
-        ? product(build, b, g, { transA: transB, transB: true, alpha })
-        : product(build, g, b, { transB: !transB, alpha });
-    const gradB = (): Value =>
-      transB
-        ? product(build, g, a, { transA: true, transB: transA, alpha })
-        : product(build, a, g, { transA: !transA, alpha });
     return [wants(0) ? unbroadcast(build, gradA(), a) : null, wants(1) ? unbroadcast(build, gradB(), b) : null];
   },
   flops: matmulFlops,

@@ -3,6 +3,7 @@ import { float } from '../graph';
 import type { Value } from '../graph';
 import type { AttributeInput, GraphBuilder } from '../graph/builder';
 import { flattenRows, reshape } from './gradient';
+import type { GradContext } from './rule';
 import { staticShape } from './shapes';
 
 interface ProductOptions {
@@ -32,6 +33,32 @@ export function gemm(
 ): Value {
   const { addend } = options;
   return build.op('Gemm', addend ? [a, b, addend] : [a, b], productAttributes(options));
+}
+
+/**
+ * The gradients of Y = s op(A) op(B), given as functions because a rule makes only those that are wanted:
+ * Y = s A B : dA = s G B',  dB = s A' G        Y = s A B' : dA = s G B,   dB = s G' A
+ * Y = s A' B: dA = s B G',  dB = s A G         Y = s A' B': dA = s B' G', dB = s G' A'
+ */
+export function productGradients(
+  { build, node, outputGrads }: GradContext,
+  make: typeof product | typeof gemm,
+): { gradA: () => Value; gradB: () => Value } {
+  const g = outputGrads[0]!;
+  const [a, b] = [node.input(0), node.input(1)];
+  const transA = node.attribute('transA', 'int', 0) === 1;
+  const transB = node.attribute('transB', 'int', 0) === 1;
+  const alpha = node.attribute('alpha', 'float', 1);
+  return {
+    gradA: () =>
+      transA
+        ? make(build, b, g, { transA: transB, transB: true, alpha })
+        : make(build, g, b, { transB: !transB, alpha }),
+    gradB: () =>
+      transB
+        ? make(build, g, a, { transA: true, transB: transA, alpha })
+        : make(build, a, g, { transA: !transA, alpha }),
+  };
 }
 
 /** A matrix product without an addend, and how it was made. */
