@@ -23,3 +23,4 @@ export * from './finetune';
 export * from './prune';
 export * from './dan';
 export * from './factorize';
+export * from './sensitivity';

@@ -148,7 +148,13 @@ class Search {
     const known = this.known.get(key);
     if (known) return known;
     const outcome = await this.options.evaluate(distinct);
-    const trial = { ...outcome, step, reverted, weights: distinct, holds: outcome.drop <= this.options.limit + ROUNDING };
+    const trial = {
+      ...outcome,
+      step,
+      reverted,
+      weights: distinct,
+      holds: outcome.drop <= this.options.limit + ROUNDING,
+    };
     this.known.set(key, trial);
     this.trials.push(trial);
     return trial;
