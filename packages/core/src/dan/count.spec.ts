@@ -66,4 +66,18 @@ describe('NgramCounter', () => {
     expect(top.counts[0]).toBeLessThanOrEqual(30_000);
     expect(() => new NgramCounter(1, 4, 1000)).toThrow('at least 2 MiB');
   });
+
+  it('counts exactly while its table grows, in which parts wait for their turn', () => {
+    const hasher = new TokenHasher();
+    const result = new NgramCounter(1, 1);
+    const often = hasher.hashes('often').slice();
+    for (let i = 0; i < 300_000; i++) {
+      result.add(Uint32Array.of(Math.imul(i, 0x9e3779b1), i));
+      if (i % 3 === 0) result.add(often);
+    }
+    expect(result.size).toBe(300_001);
+    expect(result.error).toBe(0);
+    expect(result.top(1).counts[0]).toBe(100_000);
+    expect([...result.top(400_000).counts.subarray(1)].every((count) => count === 1)).toBe(true);
+  });
 });

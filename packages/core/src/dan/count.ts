@@ -1,15 +1,22 @@
 /** @file Counting the n-grams of any amount of text in bounded memory. */
 import { invalid, limitExceeded } from '../errors';
+import { BYTES_PER_SLOT, CountTable } from './count-table';
 import { walkNgrams } from './walk';
 
-const EMPTY = 0;
-/** Words of a slot: the two hashes, the count, and one that keeps slots from crossing cache lines. */
-const SLOT = 4;
-const BYTES_PER_SLOT = 4 * SLOT;
-const FIRST_CAPACITY = 2 ** 16;
+/** The table has 2^bits slots. */
+const LEAST_BITS = 16;
+const FIRST_BITS = 18;
 const LOAD = 0.7;
-/** N-grams whose slots are fetched together. */
-const TOGETHER = 512;
+/** Of the memory, what the table may take: beside it stand the smaller one it grows from, and the waiting n-grams. */
+const TABLE_SHARE = 0.6;
+/** N-grams that wait for the same part of the table, and how much larger than that the part is. */
+const TOGETHER = 2 ** 13;
+const PART_BITS = 16;
+const MOST_PARTS = 2 ** 8;
+/** N-grams that are counted without a look at how full the table is. */
+const PIECE = 2 ** 9;
+/** Counts above this are so few that they are sorted one against another. */
+const COUNTED_SORT = 2 ** 16;
 
 /** The most frequent n-grams: hashes and counts, most frequent first. */
 export interface CountedNgrams {
@@ -19,15 +26,14 @@ export interface CountedNgrams {
 }
 
 /**
- * A table of 64-bit hashes with counts (open addressing). It grows while it may; at its bound, n-grams with the lowest
- * counts are dropped, ever higher ones as often as needed (lossy counting, Manku & Motwani 2002). A count is then too
- * low by at most `error`; without drops all counts are exact.
+ * Counts by 64-bit hash in a table that grows while it may; at its bound, n-grams with the lowest counts are dropped,
+ * ever higher ones as often as needed (lossy counting, Manku & Motwani 2002). A count is then too low by at most
+ * `error`; without drops all counts are exact.
  */
 export class NgramCounter {
-  private table = new Int32Array(SLOT * FIRST_CAPACITY);
-  private used = 0;
-  private readonly waiting = new Waiting();
-  private readonly maxCapacity: number;
+  private table: CountTable;
+  private waiting: Waiting;
+  private readonly maxBits: number;
   private lost = 0;
 
   /** @throws limit `distill.count-memory` below what the smallest table takes */
@@ -41,12 +47,15 @@ export class NgramCounter {
         field: 'student.ngrams',
       });
     }
-    // While the table grows, old and new stand side by side; the last step may be a doubling.
-    this.maxCapacity = 2 ** Math.floor(Math.log2((memoryBytes * 2) / 3 / BYTES_PER_SLOT));
-    if (this.maxCapacity >= FIRST_CAPACITY) return;
-    throw limitExceeded('distill.count-memory', 'Counting n-grams needs at least 2 MiB of memory.', {
-      field: 'student.countMemory',
-    });
+    this.maxBits = Math.floor(Math.log2((memoryBytes * TABLE_SHARE) / BYTES_PER_SLOT));
+    if (this.maxBits < LEAST_BITS) {
+      throw limitExceeded('distill.count-memory', 'Counting n-grams needs at least 2 MiB of memory.', {
+        field: 'student.countMegabytes',
+      });
+    }
+    const bits = Math.min(FIRST_BITS, this.maxBits);
+    this.table = new CountTable(bits);
+    this.waiting = new Waiting(bits);
   }
 
   /** Largest amount by which a count can be too low. */
@@ -56,133 +65,143 @@ export class NgramCounter {
 
   /** Distinct n-grams at present. */
   get size(): number {
-    this.incrementAll(this.waiting);
-    return this.used;
+    this.countAll();
+    return this.table.size;
   }
 
   /** Counts the n-grams of one text. @param tokens pairs of a token's two hashes, as `TokenHasher` gives them */
   add(tokens: Uint32Array): void {
-    const { waiting } = this;
     walkNgrams(tokens, this.minOrder, this.maxOrder, (a, b) => {
-      if (waiting.push(a, b, 1)) this.incrementAll(waiting);
+      const full = this.waiting.push(a, b);
+      if (full >= 0) this.count(full);
     });
   }
 
   /** The `limit` most frequent; among equally frequent ones those with the smallest hashes, so equal texts give equal results. */
   top(limit: number): CountedNgrams {
-    this.incrementAll(this.waiting);
-    const { table } = this;
-    const slots = this.frequent(limit);
-    slots.sort((x, y) => table[y + 2] - table[x + 2] || table[x] - table[y] || table[x + 1] - table[y + 1]);
-    const chosen = slots.subarray(0, limit);
-    const pick = (word: number): Uint32Array => Uint32Array.from(chosen, (slot) => table[slot + word]);
-    return { a: pick(0), b: pick(1), counts: pick(2) };
+    this.countAll();
+    const least = this.countOfRank(limit);
+    const { a, b, counts } = this.from(least);
+    const order = byFrequency(counts).subarray(0, limit);
+    return { a: order.map((i) => a[i]), b: order.map((i) => b[i]), counts: order.map((i) => counts[i]) };
   }
 
-  /** Slots that can be among the first `limit`: above the count that the last of them has, or equal with small hashes. */
-  private frequent(limit: number): Uint32Array {
-    const { table } = this;
-    const sorted = this.sortedCounts();
-    const threshold = sorted[Math.max(0, sorted.length - limit)] ?? 0;
-    const above = this.slots((slot) => table[slot + 2] > threshold).length;
-    const equal = this.slots((slot) => table[slot + 2] === threshold);
-    const cut = Int32Array.from(equal, (slot) => table[slot]).sort()[limit - above - 1] ?? 2 ** 31 - 1;
-    return this.slots((slot) => table[slot + 2] > threshold || (table[slot + 2] === threshold && table[slot] <= cut));
-  }
-
-  /** Offsets of the filled slots that `keep` lets through. */
-  private slots(keep: (slot: number) => boolean): Uint32Array {
-    const found = new Uint32Array(this.used);
-    let count = 0;
-    for (let slot = 0; slot < this.table.length; slot += SLOT) {
-      if (this.table[slot + 2] !== EMPTY && keep(slot)) found[count++] = slot;
+  /** The count that the n-gram of this rank has, or 1 if there are not so many. */
+  private countOfRank(rank: number): number {
+    const histogram = new Uint32Array(COUNTED_SORT);
+    this.table.each((_, __, count) => histogram[Math.min(count, COUNTED_SORT - 1)]++);
+    let seen = 0;
+    for (let count = COUNTED_SORT - 1; count > 0; count--) {
+      seen += histogram[count];
+      if (seen >= rank) return count;
     }
-    return found.subarray(0, count);
+    return 1;
   }
 
-  private sortedCounts(): Uint32Array {
-    return this.slots(() => true)
-      .map((slot) => this.table[slot + 2])
-      .sort();
-  }
-
-  /**
-   * A slot is hardly ever in the cache, and whether it is empty is anybody's guess: branch by branch, each n-gram would
-   * wait for its own. Reading all of them first, without a branch, lets their waits overlap.
-   */
-  private incrementAll(waiting: Waiting): void {
-    const { a, b, by, count } = waiting;
-    const { table } = this;
-    const mask = table.length - 1;
-    for (let i = 0; i < count; i++) waiting.fetched ^= table[slotOf(a[i], b[i], mask)];
-    for (let i = 0; i < count; i++) this.increment(a[i], b[i], by[i]);
-    waiting.count = 0;
-  }
-
-  private increment(a: number, b: number, by: number): void {
-    const { table } = this;
-    const mask = table.length - 1;
-    let slot = slotOf(a, b, mask);
-    while (table[slot + 2] !== EMPTY) {
-      if (table[slot] === a && table[slot + 1] === b) {
-        table[slot + 2] += by;
-        return;
+  /** N-grams with a count of at least `least`, ascending by their hashes. */
+  private from(least: number): CountedNgrams {
+    const { size } = this.table;
+    const [a, b, counts] = [new Uint32Array(size), new Uint32Array(size), new Uint32Array(size)];
+    let used = 0;
+    this.table.each((signedA, signedB, count) => {
+      if (count < least) return;
+      const [hashA, hashB] = [signedA >>> 0, signedB >>> 0];
+      // The table keeps the order but for neighbours.
+      let at = used++;
+      for (; at > 0 && (a[at - 1] > hashA || (a[at - 1] === hashA && b[at - 1] > hashB)); at--) {
+        a[at] = a[at - 1];
+        b[at] = b[at - 1];
+        counts[at] = counts[at - 1];
       }
-      slot = (slot + SLOT) & mask;
-    }
-    table[slot] = a;
-    table[slot + 1] = b;
-    table[slot + 2] = by;
-    if (++this.used > LOAD * this.capacity) this.makeRoom();
+      a[at] = hashA;
+      b[at] = hashB;
+      counts[at] = count;
+    });
+    return { a: a.subarray(0, used), b: b.subarray(0, used), counts: counts.subarray(0, used) };
   }
 
-  private get capacity(): number {
-    return this.table.length / SLOT;
+  private countAll(): void {
+    for (let part = 0; part < this.waiting.parts; part++) this.countPart(part);
+    if (this.isFull) this.makeRoom();
+  }
+
+  private count(part: number): void {
+    this.countPart(part);
+    if (!this.isFull) return;
+    // The others wait for parts of the table that is about to go; together they are an eighth of it.
+    for (let other = 0; other < this.waiting.parts; other++) this.countPart(other);
+    this.makeRoom();
+  }
+
+  private countPart(part: number): void {
+    const { pairs, from, to } = this.waiting.take(part);
+    for (let at = from; at < to; at += 2 * PIECE) this.table.add(pairs, at, Math.min(to, at + 2 * PIECE));
+  }
+
+  private get isFull(): boolean {
+    return this.table.size > LOAD * this.table.capacity;
   }
 
   private makeRoom(): void {
-    if (this.capacity < this.maxCapacity) {
-      this.rebuild(Math.min(this.capacity * 4, this.maxCapacity), 0);
-      return;
+    while (this.isFull && this.table.bits < this.maxBits) {
+      this.table = this.table.doubled();
+      this.waiting = new Waiting(this.table.bits);
     }
+    if (!this.isFull) return;
     // At least half must go, or the table would fill up again at once.
-    const sorted = this.sortedCounts();
-    const highest = sorted[sorted.length >> 1];
-    this.lost += highest;
-    this.rebuild(this.capacity, highest);
-  }
-
-  /** Moves what has a count above `dropped` to a new table. */
-  private rebuild(capacity: number, dropped: number): void {
-    const old = this.table;
-    this.table = new Int32Array(SLOT * capacity);
-    this.used = 0;
-    const waiting = new Waiting();
-    for (let slot = 0; slot < old.length; slot += SLOT) {
-      if (old[slot + 2] <= dropped) continue;
-      if (waiting.push(old[slot], old[slot + 1], old[slot + 2])) this.incrementAll(waiting);
-    }
-    this.incrementAll(waiting);
+    const median = this.countOfRank(this.table.size >> 1);
+    this.lost += median;
+    this.table.drop(median);
   }
 }
 
-/** Where an n-gram's search begins. */
-const slotOf = (a: number, b: number, mask: number): number => ((a ^ (b >>> 7)) * SLOT) & mask;
+/** Positions by descending count; among equal counts in the order that they have. */
+function byFrequency(counts: Uint32Array): Uint32Array<ArrayBuffer> {
+  const bucketOf = (count: number): number => COUNTED_SORT - 1 - Math.min(count, COUNTED_SORT - 1);
+  const starts = new Uint32Array(COUNTED_SORT + 1);
+  for (const count of counts) starts[bucketOf(count) + 1]++;
+  const often = starts[1];
+  for (let bucket = 0; bucket < COUNTED_SORT; bucket++) starts[bucket + 1] += starts[bucket];
+  const order = new Uint32Array(counts.length);
+  counts.forEach((count, i) => {
+    order[starts[bucketOf(count)]++] = i;
+  });
+  order.subarray(0, often).sort((x, y) => counts[y] - counts[x] || x - y);
+  return order;
+}
 
-/** N-grams to be counted together. */
+/** N-grams that are yet to be counted, by the part of the table that they belong to. */
 class Waiting {
-  readonly a = new Int32Array(TOGETHER);
-  readonly b = new Int32Array(TOGETHER);
-  readonly by = new Int32Array(TOGETHER);
-  count = 0;
-  /** Keeps the early reads from being optimised away. */
-  fetched = 0;
+  readonly parts: number;
+  private readonly shift: number;
+  private readonly pairs: Int32Array;
+  private readonly ends: Int32Array;
 
-  /** @returns whether it is full */
-  push(a: number, b: number, by: number): boolean {
-    this.a[this.count] = a;
-    this.b[this.count] = b;
-    this.by[this.count] = by;
-    return ++this.count === TOGETHER;
+  /** @param bits of the table */
+  constructor(bits: number) {
+    this.parts = Math.min(MOST_PARTS, 2 ** (bits - PART_BITS));
+    // A shift by 32 would be none at all.
+    this.shift = 31 - Math.log2(this.parts);
+    this.pairs = new Int32Array(2 * TOGETHER * this.parts);
+    this.ends = Int32Array.from({ length: this.parts }, (_, part) => 2 * TOGETHER * part);
+  }
+
+  /** @returns the part that is full with it, or -1 */
+  push(a: number, b: number): number {
+    const { pairs, ends } = this;
+    const part = (a >>> 1) >>> this.shift;
+    const at = ends[part];
+    pairs[at] = a;
+    pairs[at + 1] = b;
+    ends[part] = at + 2;
+    return at + 2 === 2 * TOGETHER * (part + 1) ? part : -1;
+  }
+
+  /** Empties a part. */
+  take(part: number): { pairs: Int32Array; from: number; to: number } {
+    const from = 2 * TOGETHER * part;
+    const to = this.ends[part];
+    this.ends[part] = from;
+    return { pairs: this.pairs, from, to };
   }
 }
