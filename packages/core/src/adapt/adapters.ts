@@ -20,7 +20,8 @@ export interface AdapterOptions {
 /** Adds adapters after every W_AO and W_O, in place. @returns the names of the new parameters. */
 export function addAdapters(model: Model, components: readonly ComponentEntry[], options: AdapterOptions): string[] {
   const { size, seed } = options;
-  const entries = components.filter(({ component }) => component === 'W_AO' || component === 'W_O');
+  const outputs = components.filter(({ component }) => component === 'W_AO' || component === 'W_O');
+  const entries = outputs.filter(({ factor }) => factor !== 'first');
   if (entries.length === 0) {
     throw invalid('adapt.no-target', 'Adapters need a transformer: the model has no W_AO and W_O.', {
       field: 'method',

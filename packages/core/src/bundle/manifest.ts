@@ -28,8 +28,27 @@ const componentEntry = z.object({
   /** True when the initializer is stored [out, in]. */
   transposed: z.boolean().optional(),
   bias: z.string().optional(),
+  /** One of the two thin matrices that stand for a factorized weight: `first` is [in, rank], `second` [rank, out]. */
+  factor: z.enum(['first', 'second']).optional(),
 });
 export type ComponentEntry = z.infer<typeof componentEntry>;
+
+/** A weight that is stored as codes into a table of centroids and decoded by nodes of the graph. */
+const codebookEntry = z.object({
+  component: z.enum(COMPONENTS),
+  layer: z.int().min(0).optional(),
+  /** Value of the decoded matrix in model.onnx, under the name that the weight had. */
+  weight: z.string(),
+  dims: z.tuple([z.int().positive(), z.int().positive()]),
+  transposed: z.boolean().optional(),
+  bias: z.string().optional(),
+  bits: z.int().min(1).max(8),
+  /** Initializer of the centroids, float32 [groups, 2^bits]; rows are shared out evenly among the groups. */
+  centroids: z.string(),
+  /** Initializer of the packed codes, uint8. */
+  codes: z.string(),
+});
+export type CodebookEntry = z.infer<typeof codebookEntry>;
 
 /** Sizes of a transformer encoder or decoder. Per layer, because pruning makes layers differ. */
 const structure = z.object({
@@ -63,6 +82,8 @@ export const manifestSchema = z
     /** Absent for a bundle without a tokenizer: only stages that need no text accept it. */
     tokenizer: z.object({ kind: z.enum(['wordpiece', 'byte-bpe', 'word', 'ngram']), padId: z.int().min(0) }).optional(),
     components: z.array(componentEntry),
+    /** Weights that are no initializers any more; absent where there are none. */
+    codebooks: z.array(codebookEntry).optional(),
     structure: structure.optional(),
     parameters: z.object({ total: z.int().min(0), embeddings: z.int().min(0) }),
     /** Share of zeros by initializer name, only where above 0. */

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readBundle } from '../bundle/bundle';
 import type { Bundle } from '../bundle/bundle';
+import type { Manifest } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import type { Tensor } from '../graph';
 import { isWeight } from '../bundle/describe';
@@ -43,14 +44,27 @@ export async function exportHuggingFace(bundleDir: string, outDir: string): Prom
 
 /**
  * The configuration of a bundle that one of our transformer builders made, with the sizes it has now.
- * @throws `export.architecture`
+ * @throws `export.architecture`, `export.rewritten`
  */
 export function transformerConfigOf({ manifest }: Pick<Bundle, 'manifest'>): TransformerConfig {
+  const rewritten = rewrittenGraph(manifest);
+  if (rewritten) throw unsupported('export.rewritten', rewritten);
   const architecture = transformerArchitecture(manifest.architecture);
   const original = configFromHuggingFace({ ...manifest.config, model_type: architecture });
   if (!manifest.structure) return original;
   const { hidden, layers, vocabulary, positions } = manifest.structure;
   return { ...original, hidden, layers, vocabulary, positions };
+}
+
+/** Why a model cannot be built anew from its weights: a stage rewrote its graph. Undefined where none did. */
+export function rewrittenGraph({ name, components, codebooks }: Manifest): string | undefined {
+  const inLayers = components.filter(({ layer }) => layer !== undefined).map(({ weight }) => weight);
+  const change =
+    (components.some(({ factor }) => factor) && 'factorized') ||
+    (codebooks?.length && 'turned into codebooks') ||
+    (new Set(inLayers).size < inLayers.length && 'shared by layers');
+  if (!change) return undefined;
+  return `Weights of "${name}" are ${change}, so its layers cannot be built anew: remove neurons, heads or layers, change the head and export to Hugging Face before that.`;
 }
 
 /** The head that a bundle's model has. */

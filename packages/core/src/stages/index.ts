@@ -3,16 +3,18 @@ import { z } from 'zod';
 import { benchmarkStage } from './benchmark';
 import { distillStage } from './distill';
 import { evaluateStage } from './evaluate';
+import { factorizeStage } from './factorize';
 import { finetuneStage } from './finetune';
 import { pretrainStage } from './pretrain';
 import { pruneStage } from './prune';
 import { quantizeStage } from './quantize';
+import { sensitivityStage } from './sensitivity';
 import type { QueueName, StageDefinition } from './stage';
 
 export * from './stage';
 
 /** Stage types that this version implements. */
-export const STAGE_TYPES = ['pretrain', 'finetune', 'distill', 'prune', 'quantize', 'evaluate', 'benchmark'] as const;
+export const STAGE_TYPES = ['pretrain', 'finetune', 'distill', 'prune', 'factorize', 'quantize', 'sensitivity', 'evaluate', 'benchmark'] as const;
 export type StageType = (typeof STAGE_TYPES)[number];
 
 /** Every stage by type. */
@@ -21,7 +23,9 @@ export const STAGES: Readonly<Record<StageType, StageDefinition>> = {
   finetune: finetuneStage,
   distill: distillStage,
   prune: pruneStage,
+  factorize: factorizeStage,
   quantize: quantizeStage,
+  sensitivity: sensitivityStage,
   evaluate: evaluateStage,
   benchmark: benchmarkStage,
 };

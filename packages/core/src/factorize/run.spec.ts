@@ -1,0 +1,210 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readBundle } from '../bundle';
+import { predict } from '../evaluate';
+import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { ortRuntime } from '../runtime';
+import { STAGES } from '../stages';
+import type { StageContext, StageResult, StageType } from '../stages';
+import { readDatasetInfo } from '../text';
+import { factorizeIssues } from './check';
+import { factorizeSchema } from './config';
+import { estimateFactorize } from './estimate';
+import { timeProducts } from './timing';
+
+let folder: string;
+let dataset: string;
+let trained: string;
+
+const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
+
+async function run(
+  type: StageType,
+  name: string,
+  settings: object,
+  model: string | undefined = trained,
+  given: Partial<StageContext> = {},
+): Promise<{ result: StageResult; folder: string; accuracy: number }> {
+  const context = { ...stageContext(join(folder, name), dataset, model), ...given };
+  const result = await STAGES[type].run(STAGES[type].schema.parse(settings), context);
+  return { result, folder: join(folder, name, 'output', result.model ?? ''), accuracy: figureOf(result, 'accuracy') };
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'modelpress-factorize-'));
+  dataset = writeColours(join(folder, 'data'));
+  const scratch = { layers: 2, hidden: 32, heads: 2, ffn: 64, vocabulary: 120 };
+  const dense = await run('finetune', 'dense', { ...training, epochs: 8, scratch }, undefined);
+  if (dense.accuracy < 0.95) throw new Error('The dense model did not learn its task.');
+  trained = dense.folder;
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('factorize', () => {
+  const quiet = { ...training, minimumRank: 1, multipleOf: 1 };
+
+  it('spends a budget, recovers with the original as teacher, and counts what it made', async () => {
+    const {
+      accuracy,
+      folder: out,
+      result,
+    } = await run('factorize', 'recovered', {
+      ...quiet,
+      budget: { type: 'parameters', share: 0.3 },
+      epochs: 3,
+      distill: {},
+    });
+    expect(accuracy).toBeGreaterThan(0.95);
+    const [before, after] = [(await readBundle(trained)).manifest, (await readBundle(out)).manifest];
+    const chosen = 2 * (4 * 32 * 32 + 2 * 32 * 64);
+    const saved = before.parameters.total - after.parameters.total;
+    expect(saved).toBeGreaterThanOrEqual(0.7 * chosen);
+    expect(saved).toBeLessThan(0.72 * chosen);
+    expect(figureOf(result, 'parameters.total')).toBe(after.parameters.total);
+    expect(after.components.filter(({ factor }) => factor === 'first').length).toBeGreaterThan(6);
+    expect(after.provenance.at(-1)).toMatchObject({ step: 'factorize', detail: { method: 'activation-aware' } });
+    expect(result.sections.map(({ title }) => title)).toEqual([
+      'Size',
+      'Rank kept, as a share of the full rank',
+      'Matrices',
+      'Score on the dev split in recovery',
+      'Loss in recovery',
+    ]);
+  });
+
+  it('stays nearer to the original by activations than by weights, without any training', async () => {
+    const logitsOf = async (model: string): Promise<Float32Array> =>
+      (await predict(model, dataset, 'test', { runtime: ortRuntime, compile: { threads: 1 } })).logits;
+    const original = await logitsOf(trained);
+    const distance = async (method: string): Promise<number> => {
+      const budget = { type: 'rank', rank: 2 };
+      const { folder: out } = await run('factorize', `plain-${method}`, { ...quiet, method, budget });
+      return (await logitsOf(out)).reduce((sum, logit, i) => sum + (logit - original[i]) ** 2, 0);
+    };
+    expect(await distance('activation-aware')).toBeLessThan(0.5 * (await distance('svd')));
+  });
+
+  it('of every component, embeddings included, can be fine-tuned, pruned by weight and adapted', async () => {
+    const components = ['W_Q', 'W_K', 'W_V', 'W_AO', 'W_I', 'W_O', 'W_P', 'embeddings'];
+    const { folder: out } = await run('factorize', 'all', { ...quiet, components, budget: { type: 'rank', rank: 6 } });
+    const tuned = await run('finetune', 'tuned', { ...training, epochs: 2 }, out);
+    expect(tuned.accuracy).toBeGreaterThan(0.95);
+    const adapted = await run(
+      'finetune',
+      'adapted',
+      { ...training, epochs: 1, method: { type: 'adapters', size: 4 } },
+      out,
+    );
+    expect(
+      (await readBundle(adapted.folder)).model.graph.initializers.filter(({ name }) => name.endsWith('.down.weight')),
+    ).toHaveLength(4);
+    const pruned = await run(
+      'prune',
+      'pruned',
+      {
+        ...training,
+        granularity: { type: 'weight' },
+        target: 0.3,
+        scope: 'matrix',
+        epochs: 0,
+        pruningEpochs: 0,
+      },
+      tuned.folder,
+    );
+    const { manifest } = await readBundle(pruned.folder);
+    expect(manifest.sparsity[manifest.components.find(({ component }) => component === 'W_I')!.weight]).toBeCloseTo(
+      0.3,
+      1,
+    );
+  });
+
+  it('says at run time what its manifest could not tell before', async () => {
+    const once = await run('factorize', 'once', {
+      ...quiet,
+      method: 'svd',
+      components: ['W_I'],
+      budget: { type: 'rank', rank: 4 },
+    });
+    const again = run('factorize', 'again', { ...quiet, method: 'svd', components: ['W_I'] }, once.folder);
+    await expect(again).rejects.toMatchObject({
+      code: 'factorize.nothing',
+      message: expect.stringContaining('a factor already'),
+    });
+    const more = await run(
+      'factorize',
+      'more',
+      { ...quiet, method: 'svd', components: ['W_I', 'W_O'], budget: { type: 'rank', rank: 4 } },
+      once.folder,
+    );
+    expect(more.result.sections.map(({ title }) => title)).toContain('Chosen, but not factorized');
+    await expect(run('prune', 'neurons', { ...training, epochs: 1 }, once.folder)).rejects.toMatchObject({
+      code: 'export.rewritten',
+    });
+    const large = run('factorize', 'large', { ...quiet, method: 'svd', budget: { type: 'rank', rank: 30 } });
+    await expect(large).rejects.toThrow('No matrix would become smaller');
+    const stopped = run('factorize', 'stopped', quiet, trained, { signal: AbortSignal.abort() });
+    await expect(stopped).rejects.toMatchObject({ code: 'cancelled' });
+    await expect(run('factorize', 'no-data', quiet, trained, { datasets: {} })).rejects.toMatchObject({
+      code: 'factorize.data',
+    });
+  });
+
+  it('fits a budget in bytes', async () => {
+    const whole = await run('factorize', 'any', {
+      ...quiet,
+      method: 'svd',
+      budget: { type: 'parameters', share: 0.9 },
+    });
+    const bytes = Math.round(0.9 * figureOf(whole.result, 'bytes.model'));
+    const { result } = await run('factorize', 'bytes', { ...quiet, method: 'svd', budget: { type: 'bytes', bytes } });
+    expect(figureOf(result, 'bytes.model')).toBeLessThanOrEqual(bytes);
+    expect(figureOf(result, 'bytes.model')).toBeGreaterThan(0.8 * bytes);
+  });
+
+  it('measures products whole and thin', async () => {
+    const times = await timeProducts({ rows: 64, columns: 64, rank: 8 }, 1, new AbortController().signal);
+    expect(times.whole).toBeGreaterThan(0);
+    expect(times.thin).toBeGreaterThan(0);
+  });
+});
+
+describe('refusals at submit', () => {
+  it.each([
+    [{ components: ['W_Q'], budget: { type: 'rank', rank: 33 } }, 'budget.rank', 'rank-above-full'],
+    [{ budget: { type: 'parameters', share: 0.1 } }, 'budget.share', 'budget-too-small'],
+    [{ budget: { type: 'bytes', bytes: 1000 } }, 'budget.bytes', 'budget-too-small'],
+    [{ method: 'svd', epochs: 1 }, 'epochs', 'no-data'],
+    [{}, 'method', 'no-data'],
+  ])('%j', async (settings, path, code) => {
+    const { manifest } = await readBundle(trained);
+    const datasets = code === 'no-data' ? {} : { data: await readDatasetInfo(dataset) };
+    const issues = factorizeIssues(factorizeSchema.parse(settings), { model: manifest, datasets });
+    expect(issues).toEqual([expect.objectContaining({ path, code })]);
+  });
+
+  it('knows models that lack a component, are factorized or quantized already', async () => {
+    const { manifest } = await readBundle(trained);
+    const config = factorizeSchema.parse({ method: 'svd' });
+    const codes = (model: typeof manifest): string[] =>
+      factorizeIssues(config, { model, datasets: {} }).map(({ code }) => code);
+    expect(codes(manifest)).toEqual([]);
+    expect(
+      codes({ ...manifest, components: manifest.components.filter(({ component }) => component !== 'W_V') }),
+    ).toEqual(['no-component']);
+    const outcome = STAGES.factorize.outcome!(config, manifest);
+    expect(new Set(codes(outcome))).toEqual(new Set(['already-factorized']));
+    expect(codes({ ...manifest, provenance: [{ step: 'quantize', detail: {} }] })).toEqual(['quantized']);
+  });
+
+  it('estimates what a budget leaves', async () => {
+    const { manifest } = await readBundle(trained);
+    const estimate = (settings: object) =>
+      estimateFactorize(factorizeSchema.parse(settings), { model: manifest, datasets: {} });
+    const chosen = 2 * (4 * 32 * 32 + 2 * 32 * 64);
+    const half = 1 - (0.5 * chosen) / manifest.parameters.total;
+    expect(estimate({ budget: { type: 'parameters', share: 0.5 } }).parameters).toBeCloseTo(half, 10);
+    expect(estimate({ budget: { type: 'rank', rank: 8 } }).flops).toBeLessThan(1);
+    expect(estimate({ budget: { type: 'energy', share: 0.9 } })).toEqual({ notes: expect.any(Array) as string[] });
+  });
+});
