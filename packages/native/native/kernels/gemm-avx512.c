@@ -1,20 +1,15 @@
 /** @file The bfloat16 product with AVX512_BF16: two multiply-adds per lane and instruction. */
 #include "gemm-panels.h"
+#include "spread.h"
 #include "target.h"
 
 #if MP_X86
 
 MP_TARGET_BEGIN(AVX512_BF16)
 
-enum { LANES = 16, PREFETCH_ROWS = 4 };
+#include "lanes-avx512.h"
 
-MP_INLINE __mmask16 first_lanes(size_t count) {
-  return count >= LANES ? (__mmask16)0xffff : (__mmask16)((1u << count) - 1u);
-}
-
-MP_INLINE size_t smaller(size_t a, size_t b) {
-  return a < b ? a : b;
-}
+enum { PREFETCH_ROWS = 4 };
 
 /** Rounds to bfloat16: `low` into lanes 0..15 of the result, `high` into 16..31. */
 MP_INLINE __m512i round_both(__m512 high, __m512 low) {
@@ -35,7 +30,7 @@ static void pack_across(const mp_panels *p) {
     for (size_t first = 0; first < p->items; first += p->width, out += pairs * p->width) {
       for (size_t i = 0; i < p->width; i += LANES) {
         const size_t item = first + i;
-        const __mmask16 present = first_lanes(item < p->items ? smaller(p->items - item, p->width - i) : 0);
+        const __mmask16 present = first_lanes(item < p->items ? mp_smaller(p->items - item, p->width - i) : 0);
         _mm_prefetch((const char *)(ahead + item), _MM_HINT_T0);
         _mm_prefetch((const char *)(ahead + p->stride + item), _MM_HINT_T0);
         const __m512 low = _mm512_maskz_loadu_ps(present, even + item);
@@ -47,40 +42,13 @@ static void pack_across(const mp_panels *p) {
   }
 }
 
-/** 16 x 16 words: rows become columns. */
-MP_INLINE void transpose(__m512i *r) {
-  __m512i t[16];
-  MP_UNROLL
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  MP_UNROLL
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  MP_UNROLL
-  for (int i = 0; i < 16; i++) {
-    const int low = (i & 3) | (i & 8);
-    t[i] = (i & 4) == 0 ? _mm512_shuffle_i32x4(r[low], r[low + 4], 0x88) : _mm512_shuffle_i32x4(r[low], r[low + 4], 0xdd);
-  }
-  MP_UNROLL
-  for (int i = 0; i < 8; i++) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-  }
-}
-
 static void pack_along(const mp_panels *p) {
   const size_t pairs = (p->k + 1) / 2;
   uint32_t *panel = p->panels;
   for (size_t first = 0; first < p->items; first += p->width, panel += pairs * p->width) {
     for (size_t i = 0; i < p->width; i += LANES) {
       const size_t item = first + i;
-      const size_t present = item < p->items ? smaller(smaller(p->items - item, p->width - i), LANES) : 0;
+      const size_t present = item < p->items ? mp_smaller(mp_smaller(p->items - item, p->width - i), LANES) : 0;
       const __mmask16 kept = first_lanes(p->width - i);
       const float *source = p->source + item * p->stride;
       for (size_t pair = 0; pair < pairs; pair += LANES) {
@@ -96,7 +64,7 @@ static void pack_along(const mp_panels *p) {
         }
         transpose(words);
         uint32_t *out = panel + pair * p->width + i;
-        const size_t count = smaller(pairs - pair, LANES);
+        const size_t count = mp_smaller(pairs - pair, LANES);
         for (size_t column = 0; column < count; column++) {
           _mm512_mask_storeu_epi32(out + column * p->width, kept, words[column]);
         }

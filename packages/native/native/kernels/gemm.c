@@ -161,7 +161,7 @@ static void multiply(const product *g, size_t row_block, size_t column_block) {
             .rows = s->m - row < MP_TILE_ROWS ? s->m - row : MP_TILE_ROWS,
             .columns = s->n - column < MP_TILE_COLUMNS ? s->n - column : MP_TILE_COLUMNS,
             .alpha = s->alpha,
-            .first = stretch == 0,
+            .first = stretch == 0 && !s->accumulate,
             .bias = g->bias ? g->bias + column : NULL,
         };
         p->level->tile(&tile);

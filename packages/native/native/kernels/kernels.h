@@ -75,6 +75,8 @@ typedef struct {
   /** B is [n, k] instead of [k, n]. */
   int transpose_b;
   float alpha;
+  /** Y holds a matrix that the product is added to; without bias. */
+  int accumulate;
 } mp_gemm_shape;
 
 /** Bytes of scratch for `mp_bf16_gemm`. */

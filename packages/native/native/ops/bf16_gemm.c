@@ -2,7 +2,8 @@
  * @file Bf16Gemm: Y = alpha op(A) op(B) + C, with operands rounded to bfloat16 and float32 sums.
  *
  * B of rank 2: the leading dimensions of A, which has rank 2 if transposed, are rows. Otherwise A and B have the same
- * leading dimensions, a batch. C, optional, has n elements. Attributes transA, transB, alpha as in FusedMatMul.
+ * leading dimensions, a batch. C, optional, is a row of n elements or has the shape of Y, whose memory it then may give.
+ * Attributes transA, transB, alpha as in FusedMatMul.
  * A constant B of rank 2 is packed once.
  */
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static ort_status *create(op_environment *environment, const ort_kernel_info *in
 static void destroy(void *state) { free(((gemm_state *)state)->packed); }
 
 static ort_status *multiply(op_call *call, const mp_gemm_shape *shape, const tensor *a, const tensor *b,
-                            const tensor *bias, tensor *y) {
+                            const float *bias, tensor *y) {
   const gemm_state *state = call->state;
   op_environment *environment = call->environment;
   const mp_context *context = &call->context;
@@ -98,8 +99,8 @@ static ort_status *multiply(op_call *call, const mp_gemm_shape *shape, const ten
   if (scratch.memory == NULL) return environment->api->create_status(ORT_FAIL, "Failed to allocate scratch memory");
   const mp_status result =
       state->packed != NULL
-          ? mp_bf16_gemm_packed(context, shape, a->data, state->packed, bias->data, y->data, scratch.memory)
-          : mp_bf16_gemm(context, shape, a->data, b->data, bias->data, y->data, scratch.memory);
+          ? mp_bf16_gemm_packed(context, shape, a->data, state->packed, bias, y->data, scratch.memory)
+          : mp_bf16_gemm(context, shape, a->data, b->data, bias, y->data, scratch.memory);
   scratch_give(&environment->scratch, scratch);
   return call_result(call, "Bf16Gemm", result);
 }
@@ -113,12 +114,17 @@ static ort_status *compute(op_call *call) {
   if (status != NULL) return status;
   mp_gemm_shape shape;
   const char *fault = plan(&a, &b, state->transpose_a, state->transpose_b, &shape, &y);
-  if (fault == NULL && bias.rank > 0 && bias.count != shape.n) fault = "C does not have one element per column of Y";
+  const int is_matrix = bias.data != NULL && bias.rank > 1;
+  if (fault == NULL && bias.data != NULL && !(is_matrix ? same_shape(&bias, &y) : bias.count == shape.n)) {
+    fault = "C is neither a row of Y nor as large as Y";
+  }
   if (fault != NULL) return op_error(call->environment, "Bf16Gemm", fault);
   shape.alpha = state->alpha;
+  shape.accumulate = is_matrix;
   status = call_output(call, 0, y.rank, y.dims, &y);
   if (status != NULL || y.count == 0) return status;
-  return multiply(call, &shape, &a, &b, &bias, &y);
+  if (is_matrix && bias.data != y.data) memcpy(y.data, bias.data, y.count * sizeof(float));
+  return multiply(call, &shape, &a, &b, is_matrix ? NULL : bias.data, &y);
 }
 
 static int infer(const op_environment *environment, ort_shape_context *ort, const tensor *inputs, size_t count,
@@ -140,5 +146,5 @@ const op_spec bf16_gemm_op = {
     .destroy = destroy,
     .compute = compute,
     .infer = infer,
-    .in_place = -1,
+    .in_place = 2,
 };

@@ -269,6 +269,7 @@ static ort_status *ORT_CALL infer_shapes(const ort_custom_op *op, ort_shape_cont
 /* ONNX Runtime asks without saying for which op, so there is one function per input. */
 static int zero_index[] = {0};
 static int one_index[] = {1};
+static int two_index[] = {2};
 static size_t ORT_CALL take_over_input_0(int **inputs, int **outputs) {
   *inputs = zero_index;
   *outputs = zero_index;
@@ -279,6 +280,16 @@ static size_t ORT_CALL take_over_input_1(int **inputs, int **outputs) {
   *outputs = zero_index;
   return 1;
 }
+static size_t ORT_CALL take_over_input_2(int **inputs, int **outputs) {
+  *inputs = two_index;
+  *outputs = zero_index;
+  return 1;
+}
+static size_t (ORT_CALL *const TAKE_OVER[])(int **inputs, int **outputs) = {
+    take_over_input_0,
+    take_over_input_1,
+    take_over_input_2,
+};
 static void ORT_CALL keep(int *inputs, int *outputs) {
   (void)inputs;
   (void)outputs;
@@ -318,7 +329,7 @@ ort_status *op_set_create(const ort_api *api, mp_cpu cpu, int keep_memory, op_se
     registered_op *op = &set->ops[i];
     *op = (registered_op){.base = CALLBACKS, .spec = SPECS[i], .environment = &set->environment};
     if (SPECS[i]->in_place >= 0) {
-      op->base.get_in_place = SPECS[i]->in_place == 0 ? take_over_input_0 : take_over_input_1;
+      op->base.get_in_place = TAKE_OVER[SPECS[i]->in_place];
       op->base.release_in_place = keep;
     }
     status = api->custom_op_domain_add(set->domain, &op->base);

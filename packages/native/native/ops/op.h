@@ -62,7 +62,7 @@ typedef struct op_spec {
    */
   int (*infer)(const op_environment *environment, ort_shape_context *ort, const tensor *inputs, size_t count,
                tensor *outputs);
-  /** The input whose memory output 0 may take over, or -1. */
+  /** The input (0, 1 or 2) whose memory output 0 may take over where shapes are equal, or -1. */
   int in_place;
 } op_spec;
 

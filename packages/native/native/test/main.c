@@ -7,7 +7,7 @@
 static const struct {
   const char *name;
   void (*run)(void);
-} TESTS[] = {{"gemm", test_gemm}, {"elementwise", test_elementwise}, {"rows", test_rows}};
+} TESTS[] = {{"gemm", test_gemm}, {"elementwise", test_elementwise}, {"rows", test_rows}, {"sparse", test_sparse}};
 
 int main(int count, char **names) {
   for (size_t i = 0; i < sizeof TESTS / sizeof *TESTS; i++) {
