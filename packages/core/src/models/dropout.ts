@@ -3,6 +3,7 @@ import { unsupported } from '../errors';
 import { isStatic, Node, ONNX_DOMAIN, Value } from '../graph';
 import type { Graph, Model } from '../graph';
 import { findAttentionProbabilities, findClassifier, findLayerNorms } from './detect';
+import { beforeHiddenMask } from './hidden-mask';
 
 /** One dropout: feed `input` with a fresh mask each step, 0 with probability `ratio`, else 1/(1 - ratio). */
 export interface DropoutSite {
@@ -60,7 +61,8 @@ function sitesIn(graph: Graph): Site[] {
 /** The embeddings as the first layer reads them; in a model without normalisations, as they are looked up. */
 function embeddingOutputs(graph: Graph): Value[] {
   const [first] = findLayerNorms(graph);
-  if (first) return [first.input.consumers.length > 1 ? first.input : first.output];
+  const stream = first && beforeHiddenMask(first.input);
+  if (stream) return [stream.consumers.length > 1 ? stream : first.output];
   const lookups = graph.nodes.filter((node) => node.opType === 'Gather' && node.input(0).constant?.dims.length === 2);
   return lookups.filter((node) => graph.inputs.includes(node.input(1))).map((node) => node.output());
 }
@@ -71,7 +73,8 @@ function embeddingOutputs(graph: Graph): Value[] {
  */
 function branches(graph: Graph): Value[] {
   return findLayerNorms(graph).flatMap(({ input }) => {
-    const operands = input.producer?.opType === 'Add' ? [input.producer.input(0), input.producer.input(1)] : [];
+    const { producer } = beforeHiddenMask(input);
+    const operands = producer?.opType === 'Add' ? [producer.input(0), producer.input(1)] : [];
     const [branch, ...others] = operands.filter((value) => !value.constant && value.consumers.length === 1);
     return branch && others.length === 0 ? [branch] : [];
   });

@@ -1,5 +1,6 @@
 /** @file What is wrong with a prune config, told before anything is queued. */
 import type { Manifest } from '../bundle';
+import { rewrittenGraph } from '../models';
 import type { Issue, StagePreview } from '../stages/stage';
 import { IMPORTANCES, importanceOf, isStructured, PRUNABLE } from './config';
 import type { PruneConfig } from './config';
@@ -8,6 +9,7 @@ import { neuronTargets } from './structured-run';
 /** Problems of a config by itself and with what is known of its inputs. */
 export function pruneIssues(config: PruneConfig, { model, datasets }: StagePreview): Issue[] {
   return [
+    ...nothingIssues(config),
     ...phaseIssues(config),
     ...importanceIssues(config),
     ...(model ? modelIssues(config, model) : []),
@@ -17,15 +19,32 @@ export function pruneIssues(config: PruneConfig, { model, datasets }: StagePrevi
   ];
 }
 
-function phaseIssues({ epochs, pruningEpochs, floor, target, rewind, granularity }: PruneConfig): Issue[] {
+function nothingIssues({ target, targets, hidden, vocabulary, granularity }: PruneConfig): Issue[] {
+  const shares = [target, hidden, ...Object.values(targets)];
+  if (vocabulary || granularity.type === 'n-of-m' || shares.some((share) => share > 0)) return [];
+  return [{ path: 'target', code: 'nothing-to-prune', message: 'All targets are 0 and the vocabulary stays.' }];
+}
+
+function phaseIssues(config: PruneConfig): Issue[] {
+  const { epochs, pruningEpochs, floor, hidden, rewind, granularity } = config;
   const issues: Issue[] = [];
   if (epochs > 0 && pruningEpochs > epochs) {
     const message = `The pruning phase of ${pruningEpochs} epochs is longer than the ${epochs} epochs of the whole training.`;
     issues.push({ path: 'pruningEpochs', code: 'phase-too-long', message });
   }
-  if (target > 1 - floor) {
-    const message = `A target of ${target} cannot be reached while every group keeps ${floor}.`;
-    issues.push({ path: 'target', code: 'target-above-floor', message });
+  const wanted: [path: string, share: number][] = [
+    ['target', config.target],
+    ['hidden', hidden],
+    ...Object.entries(config.targets).map(([name, share]): [string, number] => [`targets.${name}`, share]),
+  ];
+  for (const [path, share] of wanted) {
+    if (share <= 1 - floor) continue;
+    const message = `A target of ${share} cannot be reached while every group keeps ${floor}.`;
+    issues.push({ path, code: 'target-above-floor', message });
+  }
+  if (hidden > 0 && !isStructured(granularity)) {
+    const message = `Hidden dimensions go with neurons, heads or layers, not with ${granularity.type} pruning.`;
+    issues.push({ path: 'hidden', code: 'hidden-unstructured', message });
   }
   if (rewind && isStructured(granularity)) {
     issues.push({
@@ -69,6 +88,7 @@ function modelIssues(config: PruneConfig, model: Manifest): Issue[] {
       message: `The model "${model.name}" has no ${component}.`,
     }),
   );
+  lacking.push(...vocabularyIssues(config, model));
   if (model.provenance.some(({ step }) => step === 'quantize')) {
     lacking.push({
       path: '',
@@ -77,11 +97,34 @@ function modelIssues(config: PruneConfig, model: Manifest): Issue[] {
     });
   }
   if (!isStructured(granularity)) return [...lacking, ...divisibilityIssues(config, model)];
+  const rewritten = rewrittenGraph(model);
+  if (rewritten) return [...lacking, { path: 'granularity', code: 'rewritten', message: rewritten }];
   if (!model.structure) {
     const message = `The structure of the ${model.architecture} model is not known: only weight, n-of-m and block pruning are possible.`;
     return [...lacking, { path: 'granularity', code: 'no-structure', message }];
   }
-  return [...lacking, ...emptyingIssues(config, model.structure.layers)];
+  return [...lacking, ...emptyingIssues(config, model.structure.layers), ...hiddenIssues(config, model, model.structure)];
+}
+
+/** The token table is cut where it only looks ids up, and where the tokenizer can be rewritten. */
+function vocabularyIssues({ vocabulary }: PruneConfig, { task, tokenizer }: Manifest): Issue[] {
+  if (!vocabulary) return [];
+  const issue = (message: string): Issue[] => [{ path: 'vocabulary', code: 'vocabulary', message }];
+  if (task === 'masked-lm' || task === 'causal-lm') {
+    return issue(`The vocabulary of a ${task} model is also what it answers with and cannot be pruned.`);
+  }
+  if (tokenizer?.kind === 'wordpiece' || tokenizer?.kind === 'byte-bpe') return [];
+  return issue(`Only WordPiece and byte-pair vocabularies can be pruned; the model has ${tokenizer?.kind ?? 'no tokenizer'}.`);
+}
+
+/** Hidden dimensions: some stay, and the model's answer keeps its width. */
+function hiddenIssues({ hidden }: PruneConfig, { task }: Manifest, structure: NonNullable<Manifest['structure']>): Issue[] {
+  const issue = (code: string, message: string): Issue => ({ path: 'hidden', code, message });
+  if (hidden > 0 && task === 'embedding') {
+    return [issue('hidden-embedding', 'The hidden dimensions of an embedding model are its answer and cannot go.')];
+  }
+  if (Math.floor(structure.hidden * hidden) < structure.hidden) return [];
+  return [issue('nothing-left', `A share of ${hidden} removes all ${structure.hidden} hidden dimensions.`)];
 }
 
 /** Whole heads or layers: at least one must stay. */

@@ -46,6 +46,23 @@ export const pruneSchema = trainingSchema.extend({
     .partialRecord(z.enum(PRUNABLE), share)
     .default({})
     .describe('Targets of single components, up to 1; with only `targets` given, set `target` to 0 for the others.'),
+  hidden: share
+    .default(0)
+    .describe(
+      'Share of the hidden dimensions to remove, the same ones in embeddings, every layer and the head (structured pruning).',
+    ),
+  vocabulary: z
+    .strictObject({
+      minCount: z
+        .int()
+        .min(1)
+        .default(1)
+        .describe('A token stays if the training and dev texts have it so often; special tokens always do.'),
+    })
+    .optional()
+    .describe(
+      'Cut the rows of the token table that the data never reads, and rewrite the tokenizer; alone with target 0 and epochs 0.',
+    ),
   scope: z
     .enum(['global', 'layer', 'matrix'])
     .default('global')

@@ -12,6 +12,17 @@
  * engine. FFN neurons after the activation function are the rows of W_O, value neurons the rows of W_AO.
  */
 
+import { invalid } from '../errors';
+import type { ModelpressError } from '../errors';
+import type { Importance } from './config';
+
+/** The arrays of a parameter that are read. */
+export interface MeasuredParameter {
+  readonly weight: Float32Array;
+  readonly gradient: Float32Array;
+}
+export type ReadParameter = (name: string) => MeasuredParameter;
+
 /** Per input neuron (row) of a weight [rows, columns]: sum over batch of activation x gradient. */
 export function inputProducts(weight: Float32Array, gradient: Float32Array, rows: number): Float64Array {
   const columns = weight.length / rows;
@@ -39,6 +50,26 @@ export function outputProducts(
   return products;
 }
 
+/** L2 norm of each column of a row-major matrix. */
+export function columnNorms(weight: Float32Array, columns: number): Float64Array {
+  const squares = new Float64Array(columns);
+  weight.forEach((value, i) => {
+    squares[i % columns] += value * value;
+  });
+  return squares.map(Math.sqrt);
+}
+
+/** L2 norm of each row of a row-major matrix. */
+export function rowNorms(weight: Float32Array, rows: number): Float64Array {
+  const columns = weight.length / rows;
+  return Float64Array.from({ length: rows }, (_, row) =>
+    Math.hypot(...weight.subarray(row * columns, (row + 1) * columns)),
+  );
+}
+
+export const notOfNeurons = (importance: Importance): ModelpressError =>
+  invalid('prune.importance', `${importance} scores single weights, not neurons.`, { field: 'importance' });
+
 /** Accumulates |products| over mini-batches for one layer's neurons. */
 export class NeuronImportance {
   private readonly sums: Float64Array;
@@ -49,6 +80,16 @@ export class NeuronImportance {
 
   add(products: ArrayLike<number>): void {
     for (let n = 0; n < this.neurons; n++) this.sums[n] += Math.abs(products[n]);
+  }
+
+  /** The memory of the sums. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.sums.buffer);
+  }
+
+  /** What neurons are compared by: activation x gradient is normalised layer by layer, as the source does. */
+  scores(importance: Importance): Float32Array {
+    return importance === 'activation-gradient' ? this.normalized() : this.raw();
   }
 
   /** The sums as they are. */

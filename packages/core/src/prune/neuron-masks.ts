@@ -1,6 +1,8 @@
 /** @file Masks on parameters that silence neurons, so that a model trains as if they were gone already. */
+import type { Bundle } from '../bundle';
 import type { Component, ComponentEntry, Structure } from '../bundle/manifest';
-import type { KeepPlan } from './neurons';
+import { hiddenNormParameters } from '../models';
+import type { HiddenKeep, KeepPlan } from './neurons';
 
 /**
  * By parameter, 1 = kept: columns and bias entries of W_Q, W_K (query dimensions), W_V (value dimensions) and W_I (FFN
@@ -78,3 +80,44 @@ export function planFromMasks(
     }),
   };
 }
+
+/**
+ * By parameter, 1 = kept: what stays of the residual stream. Scales and biases of its normalisations, and columns and
+ * bias of the pooler; see `maskHidden` for why nothing else needs a mask.
+ */
+export function hiddenMasks(
+  { model, manifest }: Pick<Bundle, 'model' | 'manifest'>,
+  { dims, pooled }: HiddenKeep,
+): Map<string, Uint8Array> {
+  const { hidden } = manifest.structure!;
+  const kept = marks(hidden, dims);
+  const masks = new Map<string, Uint8Array>();
+  for (const { scale, bias } of hiddenNormParameters(model, hidden)) {
+    masks.set(scale, kept);
+    masks.set(bias, kept);
+  }
+  const pooler = poolerOf(manifest.components);
+  if (pooler) {
+    masks.set(pooler.weight, repeatRows(marks(hidden, pooled), hidden));
+    if (pooler.bias !== undefined) masks.set(pooler.bias, marks(hidden, pooled));
+  }
+  return masks;
+}
+
+/** What `hiddenMasks` was made from; undefined where there are none. */
+export function hiddenFromMasks(
+  { model, manifest }: Pick<Bundle, 'model' | 'manifest'>,
+  maskOf: (name: string) => Uint8Array | undefined,
+): HiddenKeep | undefined {
+  const { hidden } = manifest.structure!;
+  const mask = maskOf(hiddenNormParameters(model, hidden)[0].scale);
+  if (!mask) return undefined;
+  const indices = (marked: Uint8Array): number[] => [...marked.keys()].filter((i) => marked[i] === 1);
+  const pooler = poolerOf(manifest.components);
+  const pooled = pooler && maskOf(pooler.weight)?.subarray(0, hidden);
+  return { dims: indices(mask), pooled: indices(pooled ?? mask) };
+}
+
+/** The dense layer that is as wide as the residual stream, on its way out of it. */
+export const poolerOf = (components: readonly ComponentEntry[]): ComponentEntry | undefined =>
+  components.find(({ component }) => component === 'W_P');

@@ -10,14 +10,16 @@ import { selectSmallest } from './select';
  * - `value`: a value dimension (a column of W_V and the row of W_AO that reads it);
  * - `ffn`: an intermediate neuron (a column of W_I and a row of W_O);
  * - `head`: a head with all its query, key and value dimensions;
- * - `layer`: a whole layer.
+ * - `layer`: a whole layer;
+ * - `hidden`: a dimension of the residual stream, in every matrix that reads or writes it.
  */
-export const NEURON_KINDS = ['query', 'value', 'ffn', 'head', 'layer'] as const;
+export const NEURON_KINDS = ['query', 'value', 'ffn', 'head', 'layer', 'hidden'] as const;
 export type NeuronKind = (typeof NEURON_KINDS)[number];
 
 /** The neurons of one kind in one layer, with their importance. Query and value neurons are ordered head by head. */
 export interface NeuronGroup {
   readonly kind: NeuronKind;
+  /** -1 for `hidden`, which is of no layer. */
   readonly layer: number;
   readonly importance: Float32Array;
 }
@@ -31,9 +33,19 @@ export interface LayerKeep {
   readonly ffn: readonly number[];
 }
 
-/** By layer; null removes the layer. */
+/** What stays of a model. */
 export interface KeepPlan {
+  /** By layer; null removes the layer. */
   readonly layers: readonly (LayerKeep | null)[];
+  /** Residual stream; absent: all of it stays. */
+  readonly hidden?: HiddenKeep;
+}
+
+/** Dimensions of the residual stream that stay, the same everywhere, as ascending indices. */
+export interface HiddenKeep {
+  readonly dims: readonly number[];
+  /** Kept outputs of the pooler, which is as wide as the stream but has neurons of its own. */
+  readonly pooled: readonly number[];
 }
 
 /** Share to remove of each kind; kinds without an entry stay whole. */
@@ -76,7 +88,10 @@ export function selectNeurons(
   for (const group of groups) {
     const target = targets[group.kind];
     if (target === undefined) continue;
-    const place = { global: '', layer: `/${group.layer}`, matrix: `/${group.layer}/${group.kind}` }[scope];
+    const place =
+      group.kind === 'hidden'
+        ? '/hidden'
+        : { global: '', layer: `/${group.layer}`, matrix: `/${group.layer}/${group.kind}` }[scope];
     const key = `${target}${place}`;
     const entry = together.get(key) ?? { target, members: [] };
     entry.members.push(group);
@@ -99,17 +114,28 @@ export function selectNeurons(
   return removed;
 }
 
-/** The plan that keeps what `removed` does not mark. */
-export function keepPlan(structure: Structure, removed: ReadonlyMap<NeuronGroup, Uint8Array>): KeepPlan {
+/**
+ * The plan that keeps what `removed` does not mark.
+ * @param pooler importance of the pooler's outputs; as many of the best stay as there are hidden dimensions left
+ */
+export function keepPlan(
+  structure: Structure,
+  removed: ReadonlyMap<NeuronGroup, Uint8Array>,
+  pooler?: Float32Array,
+): KeepPlan {
   const marks = (kind: NeuronKind, layer: number): Uint8Array | undefined => {
     for (const [group, mask] of removed) if (group.kind === kind && group.layer === layer) return mask;
     return undefined;
   };
+  const gone = marks('hidden', -1);
+  const dims = indices(structure.hidden).filter((i) => !gone?.[i]);
+  const pooled = pooler ? largest(pooler, dims.length).toSorted((a, b) => a - b) : dims;
   return {
+    ...(gone && { hidden: { dims, pooled } }),
     layers: structure.layers.map((layer, l) => {
       if (marks('layer', l)?.[0]) return null;
       const heads = marks('head', l);
-      const dims = (sizes: readonly number[], kind: 'query' | 'value'): number[][] => {
+      const perHead = (sizes: readonly number[], kind: 'query' | 'value'): number[][] => {
         const mask = marks(kind, l);
         let start = 0;
         return sizes.map((size, head) => {
@@ -119,8 +145,8 @@ export function keepPlan(structure: Structure, removed: ReadonlyMap<NeuronGroup,
         });
       };
       return {
-        queryDims: dims(layer.queryDims, 'query'),
-        valueDims: dims(layer.valueDims, 'value'),
+        queryDims: perHead(layer.queryDims, 'query'),
+        valueDims: perHead(layer.valueDims, 'value'),
         ffn: indices(layer.ffn).filter((i) => !marks('ffn', l)?.[i]),
       };
     }),
@@ -144,11 +170,16 @@ export function removedShare(structure: Structure, plan: KeepPlan): { query: num
 /** The importance with its `count` largest entries raised to Infinity, out of reach of any selection. */
 function protectBest(importance: Float32Array, count: number): Float32Array {
   if (count === 0) return importance;
-  const order = indices(importance.length).sort((a, b) => importance[b] - importance[a] || a - b);
   const scores = Float32Array.from(importance);
-  for (const index of order.slice(0, count)) scores[index] = Infinity;
+  for (const index of largest(importance, count)) scores[index] = Infinity;
   return scores;
 }
+
+/** Indices of the `count` largest, the largest first. */
+const largest = (importance: Float32Array, count: number): number[] =>
+  indices(importance.length)
+    .sort((a, b) => importance[b] - importance[a] || a - b)
+    .slice(0, count);
 
 const indices = (size: number): number[] => Array.from({ length: size }, (_, i) => i);
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

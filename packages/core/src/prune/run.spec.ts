@@ -63,6 +63,19 @@ describe('neuron pruning', () => {
     expect(accuracy).toBeGreaterThan(0.95);
   });
 
+  it('removes hidden dimensions everywhere, with dropout, and the model can be pruned again', async () => {
+    const { folder: out, accuracy } = await prune('hidden', { target: 0.3, hidden: 0.5, dropout: 0.1, epochs: 5 });
+    const { manifest, model } = await readBundle(out);
+    expect(manifest.structure!.hidden).toBe(16);
+    const tables = manifest.components.filter(({ component }) => component === 'embeddings');
+    expect(tables.map(({ weight }) => model.graph.value(weight).constant!.dims[1])).toEqual([16, 16, 16]);
+    expect(accuracy).toBeGreaterThan(0.9);
+    const config = STAGES.prune.schema.parse({ ...training, epochs: 1, pruningEpochs: 1, target: 0, hidden: 0.25 });
+    const again = await STAGES.prune.run(config, context('hidden-again', out));
+    const smaller = await readBundle(join(folder, 'hidden-again', 'output', again.model!));
+    expect(smaller.manifest.structure!.hidden).toBe(12);
+  });
+
   it('takes W_I to 100 %: only the output bias is left of the feed-forward blocks', async () => {
     const { folder: out } = await prune('no-ffn', { target: 0, targets: { W_I: 1 } });
     expect((await readBundle(out)).manifest.structure!.layers.map(({ ffn }) => ffn)).toEqual([0, 0]);
@@ -83,6 +96,34 @@ describe('neuron pruning', () => {
   it('removes whole layers', async () => {
     const { folder: out } = await prune('layer', { granularity: { type: 'layer' }, target: 0.5 });
     expect((await readBundle(out)).manifest.structure!.layers).toHaveLength(1);
+  });
+});
+
+describe('vocabulary pruning', () => {
+  it('runs alone, without training', async () => {
+    const { folder: out, result } = await prune('vocabulary', {
+      target: 0,
+      epochs: 0,
+      pruningEpochs: 0,
+      vocabulary: { minCount: 1 },
+    });
+    const [before, after] = await Promise.all([readBundle(trained), readBundle(out)]);
+    expect(after.manifest.structure!.vocabulary).toBeLessThan(before.manifest.structure!.vocabulary);
+    expect(figureOf(result, 'parameters.total')).toBe(after.manifest.parameters.total);
+    const score = async (model: string, name: string): Promise<number> =>
+      accuracyOf(await STAGES.evaluate.run(STAGES.evaluate.schema.parse({}), context(name, model)));
+    expect(await score(out, 'vocabulary-score')).toBe(await score(trained, 'dense-score'));
+  });
+
+  it('goes with neuron pruning under a teacher that reads the old ids', async () => {
+    const { folder: out, accuracy } = await prune('vocabulary-neurons', {
+      target: 0.3,
+      vocabulary: { minCount: 2 },
+      distill: {},
+    });
+    const { structure } = (await readBundle(out)).manifest;
+    expect(structure!.vocabulary).toBeLessThan((await readBundle(trained)).manifest.structure!.vocabulary);
+    expect(accuracy).toBeGreaterThan(0.9);
   });
 });
 
@@ -185,6 +226,10 @@ describe('refusals at submit', () => {
     [{ importance: 'movement' }, 'importance'],
     [{ granularity: { type: 'weight' }, importance: 'pst', epochs: 0 }, 'needs-training'],
     [{ granularity: { type: 'neuron' }, rewind: {} }, 'rewind-structured'],
+    [{ target: 0 }, 'nothing-to-prune'],
+    [{ hidden: 1 }, 'nothing-left'],
+    [{ granularity: { type: 'weight' }, hidden: 0.5 }, 'hidden-unstructured'],
+    [{ hidden: 0.6, target: 0.1, floor: 0.5 }, 'target-above-floor'],
   ])('%j is refused as %s', async (settings, code) => {
     expect(await codes(settings)).toContain(code);
   });
@@ -194,6 +239,15 @@ describe('refusals at submit', () => {
     const foreign = { ...manifest, components: [], structure: undefined };
     const issues = pruneIssues(pruneSchema.parse({ targets: { W_P: 0.5 } }), { model: foreign, datasets: {} });
     expect(issues.map(({ code }) => code)).toEqual(expect.arrayContaining(['no-component', 'no-structure']));
+  });
+
+  it('names a vocabulary that cannot be cut', async () => {
+    const { manifest } = await readBundle(trained);
+    const settings = pruneSchema.parse({ vocabulary: {} });
+    for (const change of [{ task: 'masked-lm' as const }, { tokenizer: undefined }]) {
+      const issues = pruneIssues(settings, { model: { ...manifest, ...change }, datasets: {} });
+      expect(issues.map(({ code }) => code)).toContain('vocabulary');
+    }
   });
 
   it('does not run on a model that has no classifier for the labels', async () => {

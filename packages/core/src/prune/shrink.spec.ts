@@ -3,10 +3,19 @@ import type { Bundle } from '../bundle/bundle';
 import { manifestFor } from '../models/import';
 import { Tensor } from '../graph';
 import type { Model } from '../graph';
-import { buildTransformer, configToHuggingFace, freshWeights, headFor, transformerConfig } from '../models';
+import {
+  buildTransformer,
+  configToHuggingFace,
+  freshWeights,
+  headFor,
+  hiddenMaskFeeds,
+  maskHidden,
+  transformerConfig,
+} from '../models';
 import type { TransformerArchitecture } from '../models';
+import type { HostTensor } from '../runtime/runtime';
 import { ortRuntime } from '../runtime';
-import { neuronMasks } from './neuron-masks';
+import { hiddenMasks, neuronMasks } from './neuron-masks';
 import { keepEverything } from './neurons';
 import type { KeepPlan, LayerKeep } from './neurons';
 import { shrink } from './shrink';
@@ -14,7 +23,8 @@ import type { HeadLayout } from './shrink';
 
 const LABELS = ['a', 'b', 'c'];
 
-function bundle(architecture: TransformerArchitecture): Bundle {
+function bundle(architecture: TransformerArchitecture, task: 'classification' | 'masked-lm' = 'classification'): Bundle {
+  const labels = task === 'classification' ? LABELS : [];
   const config = transformerConfig(architecture, {
     layers: 2,
     hidden: 12,
@@ -23,16 +33,16 @@ function bundle(architecture: TransformerArchitecture): Bundle {
     vocabulary: 20,
     maxLength: 12,
   });
-  const built = buildTransformer(config, headFor('classification', LABELS.length), perturbed(freshWeights(5, 0.4)));
+  const built = buildTransformer(config, headFor(task, labels.length), perturbed(freshWeights(5, 0.4)));
   const manifest = manifestFor(built, {
     name: 'tiny',
     architecture,
-    task: 'classification',
+    task,
     maxLength: 12,
-    config: configToHuggingFace({}, config, 'classification', LABELS),
+    config: configToHuggingFace({}, config, task, labels),
     provenance: [],
   });
-  return { model: built.model, manifest, labels: LABELS, tokenizerFiles: new Map() };
+  return { model: built.model, manifest, labels, tokenizerFiles: new Map() };
 }
 
 /** Fresh weights with biases that are not zero, so that a forgotten one shows. */
@@ -41,7 +51,7 @@ const perturbed =
   (name, dims, role) =>
     role === 'bias' ? source(name, dims, 'matrix') : source(name, dims, role);
 
-async function logits({ model, manifest }: Bundle): Promise<number[]> {
+async function logits({ model, manifest }: Bundle, more: Record<string, HostTensor> = {}): Promise<number[]> {
   const rows = [
     [4, 5, 9, 11, 3],
     [4, 7, 3, 1, 1],
@@ -57,9 +67,10 @@ async function logits({ model, manifest }: Bundle): Promise<number[]> {
     token_type_ids: tensor(() => 0),
   };
   const executable = await ortRuntime.compile(model, { threads: 1 });
-  const result = await executable.run(
-    Object.fromEntries(manifest.inputs.map((name) => [name, feeds[name as keyof typeof feeds]])),
-  );
+  const result = await executable.run({
+    ...Object.fromEntries(manifest.inputs.map((name) => [name, feeds[name as keyof typeof feeds]])),
+    ...more,
+  });
   await executable.release();
   return [...(result.logits.data as Float32Array)];
 }
@@ -104,6 +115,45 @@ describe.each(['bert', 'roberta', 'distilbert', 'gpt2'] as const)('shrinking %s'
       );
     },
   );
+});
+
+const HIDDEN = 12;
+const indices = Array.from({ length: HIDDEN }, (_, i) => i);
+const hiddenKeep = fc
+  .integer({ min: 1, max: HIDDEN })
+  .chain((count) =>
+    fc.record({
+      dims: fc.subarray(indices, { minLength: count, maxLength: count }),
+      pooled: fc.subarray(indices, { minLength: count, maxLength: count }),
+    }),
+  );
+
+describe.each([
+  ['bert', 'classification'],
+  ['roberta', 'classification'],
+  ['distilbert', 'classification'],
+  ['gpt2', 'classification'],
+  ['bert', 'masked-lm'],
+  ['distilbert', 'masked-lm'],
+] as const)('hidden dimensions of %s for %s', (architecture, task) => {
+  it('the shrunk model equals the one whose normalisations see only the kept ones, beside any plan', async () => {
+    await fc.assert(
+      fc.asyncProperty(plans, hiddenKeep, async ({ layers }, hidden) => {
+        const masked = bundle(architecture, task);
+        const { components, structure } = masked.manifest;
+        const plan = { layers, hidden };
+        applyMasks(masked.model, neuronMasks(components, structure!, plan), true);
+        const shrunk = shrink(masked, plan);
+        expect(shrunk.manifest.structure!.hidden).toBe(hidden.dims.length);
+        applyMasks(masked.model, hiddenMasks(masked, hidden), true);
+        maskHidden(masked.model, HIDDEN);
+        const kept = Uint8Array.from(indices, (i) => Number(hidden.dims.includes(i)));
+        const [expected, actual] = [await logits(masked, hiddenMaskFeeds(kept)), await logits(shrunk)];
+        actual.forEach((value, i) => expect(value).toBeCloseTo(expected[i], 4));
+      }),
+      { numRuns: 10 },
+    );
+  });
 });
 
 function onlyQueryBiases(

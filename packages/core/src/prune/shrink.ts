@@ -2,8 +2,8 @@
  * @file Physical removal: a transformer with fewer neurons, heads and layers, equal to the masked one.
  *
  * Cross-pruning takes both sides of each removed neuron: a column of W_I with a row of W_O, a column of W_V with a row
- * of W_AO, a column of W_Q with the same column of W_K. The graph is then built anew at its real sizes, so nothing is
- * left to re-inflate at run time.
+ * of W_AO, a column of W_Q with the same column of W_K, a hidden dimension from everything that reads or writes the
+ * residual stream. The graph is then built anew at its real sizes, so nothing is left to re-inflate at run time.
  */
 import type { Bundle } from '../bundle/bundle';
 import { refreshManifest } from '../bundle/describe';
@@ -12,6 +12,7 @@ import { invalid } from '../errors';
 import { Tensor } from '../graph';
 import { buildTransformer, headOf, structureOf, transformerConfigOf } from '../models';
 import type { Activation, LayerSizes, WeightSource } from '../models';
+import { keepHidden } from './keep-hidden';
 import { ACTIVATION_VALUES } from './activation-values';
 import type { KeepPlan, LayerKeep } from './neurons';
 
@@ -32,7 +33,7 @@ export interface ShrinkOptions {
  * Removed neurons must be masked (their weight columns zero). What their biases still say is folded into the next
  * bias: a constant FFN activation act(b) adds act(b) W_O, a constant value b adds b W_AO, because attention weights sum
  * to one. Outputs therefore equal those of the masked model up to float rounding. A removed layer is the exception: no
- * mask equals it, because the layer's normalisation goes too.
+ * mask equals it, because the layer's normalisation goes too. Hidden dimensions are masked as `maskHidden` does it.
  *
  * @throws unsupported `export.architecture` when no builder made the model; invalid `prune.plan` when the plan does
  *   not fit it.
@@ -60,8 +61,10 @@ export function shrink(bundle: Bundle, plan: KeepPlan, { heads }: ShrinkOptions 
     if (!tensor) throw invalid('prune.plan', `The model has no parameter "${original}".`);
     return tensor;
   };
-  const smaller = { ...config, layers: sizes };
-  const built = buildTransformer(smaller, headOf(bundle), source);
+  const narrow = { ...config, layers: sizes };
+  const smaller = plan.hidden ? { ...narrow, hidden: plan.hidden.dims.length } : narrow;
+  const head = headOf(bundle);
+  const built = buildTransformer(smaller, head, plan.hidden ? keepHidden(source, narrow, head, plan.hidden) : source);
   const changes = { components: [...built.components], structure: structureOf(smaller) };
   return { ...bundle, model: built.model, manifest: refreshManifest(manifest, built.model, changes) };
 }

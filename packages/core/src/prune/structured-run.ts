@@ -4,15 +4,19 @@ import type { Structure } from '../bundle/manifest';
 import { ModelpressError, unsupported } from '../errors';
 import type { TaskLoss } from '../finetune/loss';
 import { trainOn } from '../finetune/train-on';
-import type { TokenizedData, TrainingContext, TrainingOutcome } from '../finetune/train-on';
+import type { TokenizedData, TrainingContext, TrainingOutcome, TrainingRunOptions } from '../finetune/train-on';
+import { clone, Tensor } from '../graph';
+import type { Model } from '../graph';
+import { hiddenMaskFeeds, hiddenNormParameters, maskHidden } from '../models';
 import { Random } from '../train/random';
 import type { Trainer, TrainerHooks } from '../train/trainer';
+import { rewrittenGraph } from '../models';
 import { parameterNames } from '../passes';
 import { importanceOf } from './config';
 import type { PruneConfig } from './config';
 import { keepPlan, removedShare, selectNeurons } from './neurons';
 import type { KeepPlan, NeuronKind, NeuronTargets } from './neurons';
-import { neuronMasks, planFromMasks } from './neuron-masks';
+import { hiddenFromMasks, hiddenMasks, neuronMasks, planFromMasks } from './neuron-masks';
 import { NeuronMeter } from './neuron-meter';
 import { effectiveTraining, pruningPhases } from './phases';
 import { shrink } from './shrink';
@@ -40,9 +44,12 @@ export async function pruneStructured(
   const phases = pruningPhases(config, stepsPerEpoch);
   let removedLayers: KeepPlan['layers'] | undefined;
   let isComplete = false;
+  let masks: (name: string) => Uint8Array | undefined = () => undefined;
+  const stream = hiddenStream(config, bundle, (name) => masks(name));
 
   const hooks = (trainer: Trainer): TrainerHooks => {
-    const meter = new NeuronMeter(manifest.components, structure, importanceOf(config), new Random(context.seed));
+    masks = (name) => trainer.mask(name);
+    const meter = new NeuronMeter(bundle, importanceOf(config), new Random(context.seed));
     return {
       afterGradients(step) {
         if (phases.measures(step)) meter.measure((name) => trainer.parameter(name));
@@ -52,16 +59,18 @@ export async function pruneStructured(
         const due = phases.dueAfter(step);
         if (due === undefined) return;
         const groups = meter.groups(kindsOf(targets));
-        const plan = keepPlan(structure, selectNeurons(groups, scaled(targets, due), config));
+        const plan = keepPlan(structure, selectNeurons(groups, scaled(targets, due), config), meter.pooler());
         if (config.granularity.type === 'layer') removedLayers = plan.layers;
         else for (const [name, mask] of neuronMasks(manifest.components, structure, plan)) trainer.setMask(name, mask);
+        if (plan.hidden) for (const [name, mask] of hiddenMasks(bundle, plan.hidden)) trainer.setMask(name, mask);
         context.log('info', `step ${step}: ${describe(structure, plan)}`);
         meter.reset();
       },
     };
   };
   const training = effectiveTraining(config, stepsPerEpoch);
-  const options = { manifest, model, trainable: parameterNames(model), loss, data, config: training, hooks };
+  const trainable = parameterNames(model);
+  const options = { manifest, ...stream, trainable, loss, data, config: training, hooks };
   return trainOn({ ...options, mayKeep: () => isComplete }, context, ({ trainer, ...outcome }) => {
     if (config.granularity.type === 'layer' && !removedLayers) {
       // No mask stands for a layer, so a run resumed after its pruning step does not know what it chose.
@@ -71,10 +80,12 @@ export async function pruneStructured(
         'The run was resumed after it chose its layers: run it again.',
       );
     }
-    const plan = removedLayers
+    const hidden = hiddenFromMasks(bundle, masks);
+    const { layers } = removedLayers
       ? { layers: removedLayers }
-      : planFromMasks(manifest.components, structure, (name) => trainer.mask(name));
-    const trained = { ...bundle, model: trainer.exportModel() };
+      : planFromMasks(manifest.components, structure, masks);
+    const plan: KeepPlan = { layers, ...(hidden && { hidden }) };
+    const trained = { ...bundle, model: withWeights(model, trainer) };
     return {
       ...outcome,
       bundle: shrink(trained, plan, { heads: config.heads }),
@@ -85,8 +96,33 @@ export async function pruneStructured(
   });
 }
 
+/** The graph to train and what it is fed: with a mask over the residual stream where hidden dimensions go. */
+function hiddenStream(
+  { hidden }: PruneConfig,
+  bundle: Bundle,
+  maskOf: (name: string) => Uint8Array | undefined,
+): Pick<TrainingRunOptions, 'model' | 'feeds'> {
+  if (hidden === 0) return { model: bundle.model };
+  const width = bundle.manifest.structure!.hidden;
+  const [{ scale }] = hiddenNormParameters(bundle.model, width);
+  const model = clone(bundle.model);
+  maskHidden(model, width);
+  return { model, feeds: () => hiddenMaskFeeds(maskOf(scale) ?? new Uint8Array(width).fill(1)) };
+}
+
+/** The model with what a trainer has made of its weights. */
+function withWeights(model: Model, { slabs }: Trainer): Model {
+  const trained = clone(model);
+  for (const { name, dims, weight } of slabs.slots) {
+    trained.graph.value(name).constant = Tensor.float32(dims, weight.slice());
+  }
+  return trained;
+}
+
 /** @throws unsupported `prune.no-structure` when the manifest does not describe a transformer */
 export function requireStructure({ manifest }: Bundle): Structure {
+  const rewritten = rewrittenGraph(manifest);
+  if (rewritten) throw unsupported('export.rewritten', rewritten);
   if (manifest.structure) return manifest.structure;
   throw unsupported(
     'prune.no-structure',
@@ -95,16 +131,20 @@ export function requireStructure({ manifest }: Bundle): Structure {
 }
 
 /** Targets by neuron kind. W_Q and W_K are pruned in pairs; W_AO and W_O lose the rows that W_V's and W_I's neurons feed. */
-export function neuronTargets({ granularity, target, targets }: PruneConfig): NeuronTargets {
-  if (granularity.type === 'head' || granularity.type === 'layer') return { [granularity.type]: target };
+export function neuronTargets({ granularity, target, targets, hidden }: PruneConfig): NeuronTargets {
+  if (granularity.type === 'head' || granularity.type === 'layer') return above0({ [granularity.type]: target, hidden });
   const pick = (component: keyof typeof targets): number => targets[component] ?? target;
   const all: NeuronTargets = {
     query: Math.max(pick('W_Q'), targets.W_Q === undefined && targets.W_K !== undefined ? targets.W_K : 0),
     value: pick('W_V'),
     ffn: pick('W_I'),
+    hidden,
   };
-  return Object.fromEntries(Object.entries(all).filter(([, share]) => share > 0));
+  return above0(all);
 }
+
+const above0 = (targets: NeuronTargets): NeuronTargets =>
+  Object.fromEntries(Object.entries(targets).filter(([, share]) => share > 0));
 
 const kindsOf = (targets: NeuronTargets): NeuronKind[] => Object.keys(targets) as NeuronKind[];
 
@@ -115,5 +155,6 @@ function describe(structure: Structure, plan: KeepPlan): string {
   const shares = removedShare(structure, plan);
   const mean = (kind: 'query' | 'value' | 'ffn'): string =>
     `${((100 * shares.reduce((sum, layer) => sum + layer[kind], 0)) / shares.length).toFixed(0)} %`;
-  return `pruned ${mean('query')} of query/key, ${mean('value')} of value dimensions, ${mean('ffn')} of FFN neurons`;
+  const hidden = plan.hidden ? `, ${structure.hidden - plan.hidden.dims.length} hidden dimensions` : '';
+  return `pruned ${mean('query')} of query/key, ${mean('value')} of value dimensions, ${mean('ffn')} of FFN neurons${hidden}`;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { bundleBytes, MODEL_FILE } from '../bundle';
-import type { Bundle } from '../bundle';
+import type { Bundle, Manifest } from '../bundle';
 import type { TrainingOutcome } from '../finetune/train-on';
 import type { StructuredResult } from '../prune/structured-run';
 import type { UnstructuredResult } from '../prune/unstructured-run';
@@ -23,36 +23,69 @@ const figure = (
   context: Measurement['context'] = {},
 ): Measurement => ({ metric, value, unit, subject, context });
 
-export async function structuredReport(
-  before: Bundle,
-  beforeFolder: string,
+/** The model that was pruned. */
+export interface Before {
+  readonly bundle: Bundle;
+  readonly folder: string;
+}
+
+const body = ({ parameters }: Manifest): number => parameters.total - parameters.embeddings;
+
+/** Sizes before and after, as figures and as a table. */
+async function sizes(
+  before: Before,
   afterFolder: string,
-  result: StructuredResult,
-): Promise<Report> {
-  const after = result.bundle.manifest;
-  const bytes = { before: (await bundleBytes(beforeFolder)).model, after: (await bundleBytes(afterFolder)).model };
-  const body = ({ parameters }: Bundle['manifest']): number => parameters.total - parameters.embeddings;
-  const kept = (count: number, of: number): string => `${((100 * count) / of).toFixed(1)} %`;
-  const row = (what: string, old: number, now: number): (string | number)[] => [what, old, now, kept(now, old)];
+  after: Manifest,
+  note: string,
+): Promise<{ figures: Measurement[]; table: ReportSection }> {
+  const { manifest } = before.bundle;
+  const bytes = { before: (await bundleBytes(before.folder)).model, after: (await bundleBytes(afterFolder)).model };
+  const row = (what: string, old: number, now: number): (string | number)[] => {
+    const kept = old === 0 ? '' : `${((100 * now) / old).toFixed(1)} %`;
+    return [what, old, now, kept];
+  };
+  const old = manifest.structure;
+  const now = after.structure;
   return {
-    measurements: [
-      ...trainingFigures(result),
+    figures: [
       figure('parameters.total', after.parameters.total, 'count'),
       figure('parameters.withoutEmbeddings', body(after), 'count'),
       figure('bytes.model', bytes.after, 'bytes'),
     ],
+    table: {
+      kind: 'table',
+      title: 'What was removed',
+      columns: ['', 'before', 'after', 'kept'],
+      rows: [
+        row('parameters', manifest.parameters.total, after.parameters.total),
+        row('parameters without embeddings', body(manifest), body(after)),
+        ...(old && now
+          ? [row('hidden dimensions', old.hidden, now.hidden), row('vocabulary', old.vocabulary, now.vocabulary)]
+          : []),
+        row('bytes of model.onnx', bytes.before, bytes.after),
+      ],
+      note,
+    },
+  };
+}
+
+const SPELT =
+  'Texts of known words give the same logits as before. Words that the data set does not have are spelt in smaller pieces, or are unknown.';
+
+/** Of a run that only cut the vocabulary. */
+export async function vocabularyReport(before: Before, afterFolder: string, after: Manifest): Promise<Report> {
+  const { figures, table } = await sizes(before, afterFolder, after, SPELT);
+  return { measurements: figures, sections: [table] };
+}
+
+export async function structuredReport(before: Before, afterFolder: string, result: StructuredResult): Promise<Report> {
+  const note =
+    'Query and key dimensions go in pairs; heads left unequal are padded to the largest of their layer, which costs a little of the saving.';
+  const { figures, table } = await sizes(before, afterFolder, result.bundle.manifest, note);
+  return {
+    measurements: [...trainingFigures(result), ...figures],
     sections: [
-      {
-        kind: 'table',
-        title: 'What was removed',
-        columns: ['', 'before', 'after', 'kept'],
-        rows: [
-          row('parameters', before.manifest.parameters.total, after.parameters.total),
-          row('parameters without embeddings', body(before.manifest), body(after)),
-          row('bytes of model.onnx', bytes.before, bytes.after),
-        ],
-        note: 'Query and key dimensions go in pairs; heads left unequal are padded to the largest of their layer, which costs a little of the saving.',
-      },
+      table,
       {
         kind: 'heatmap',
         title: 'Share removed by layer',
@@ -67,7 +100,7 @@ export async function structuredReport(
 }
 
 export async function unstructuredReport(
-  before: Bundle,
+  { bundle: before }: Before,
   afterFolder: string,
   result: UnstructuredResult,
 ): Promise<Report & { warnings: string[] }> {
@@ -81,7 +114,7 @@ export async function unstructuredReport(
   return {
     measurements: [
       ...trainingFigures(result),
-      figure('parameters.total', before.manifest.parameters.total, 'count'),
+      figure('parameters.total', result.bundle.manifest.parameters.total, 'count'),
       figure('sparsity', zeros, 'ratio'),
       figure('bytes.model', model.byteLength, 'bytes'),
       figure('bytes.compressed', compressed, 'bytes'),

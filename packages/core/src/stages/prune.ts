@@ -1,4 +1,5 @@
 /** @file Stage `prune`: remove weights, neurons, heads or layers while training, and recover. */
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readBundle, writeBundle } from '../bundle';
 import type { Bundle, Manifest } from '../bundle';
@@ -12,10 +13,14 @@ import type { TokenizedData, TrainingContext } from '../finetune/train-on';
 import { pruneSchema, isStructured } from '../prune/config';
 import type { PruneConfig } from '../prune/config';
 import { pruneIssues } from '../prune/check';
-import { pruneStructured } from '../prune/structured-run';
+import { cutVocabulary } from '../prune/cut-vocabulary';
+import { neuronTargets, pruneStructured } from '../prune/structured-run';
 import { pruneUnstructured } from '../prune/unstructured-run';
-import { loadTokenizer, readDatasetInfo } from '../text';
-import { structuredReport, unstructuredReport } from './prune-report';
+import { countTokens, keptVocabulary } from '../prune/vocabulary';
+import { loadTokenizer, readDatasetInfo, readTokenizerSource, Tokenizer } from '../text';
+import type { DatasetInfo } from '../text';
+import { structuredReport, unstructuredReport, vocabularyReport } from './prune-report';
+import type { Before } from './prune-report';
 import type { StageContext, StageDefinition, StageResult } from './stage';
 
 /** Name of this step in a model's provenance. */
@@ -46,21 +51,56 @@ async function run(config: PruneConfig, context: StageContext): Promise<StageRes
     throw invalid('stage.input', 'The prune stage needs a model and a data set.');
   const info = await readDatasetInfo(dataset);
   requireTrainSplit(info);
-  const bundle = await readBundle(folder);
-  requireLabels(bundle, info.labels);
+  const original = await readBundle(folder);
+  requireLabels(original, info.labels);
   const training = { ...context, dataset };
-  const data = await tokenizeData(training, config, bundle, await loadTokenizer(folder), info);
-  const loss = await lossOf(config, training, folder, bundle, data);
+  const read = await tokenizeData(training, config, original, await loadTokenizer(folder), info);
+  const loss = await lossOf(config, training, folder, original, read);
+  const { bundle, data } = config.vocabulary
+    ? await withoutUnusedTokens(config.vocabulary, config, training, folder, original, read, info)
+    : { bundle: original, data: read };
   const output = join(context.output, 'model');
+  const before: Before = { bundle: original, folder };
+  const { warnings } = data;
+  if (prunesNothing(config)) {
+    await writeBundle(output, bundle);
+    return { model: 'model', ...(await vocabularyReport(before, output, bundle.manifest)), warnings };
+  }
   if (isStructured(config.granularity)) {
     const result = await pruneStructured(config, training, bundle, data, loss);
     await writeBundle(output, result.bundle);
-    return { model: 'model', ...(await structuredReport(bundle, folder, output, result)), warnings: data.warnings };
+    return { model: 'model', ...(await structuredReport(before, output, result)), warnings };
   }
   const result = await pruneUnstructured(config, training, bundle, data, loss);
   await writeBundle(output, result.bundle);
-  const report = await unstructuredReport(bundle, output, result);
-  return { model: 'model', ...report, warnings: [...data.warnings, ...report.warnings] };
+  const report = await unstructuredReport(before, output, result);
+  return { model: 'model', ...report, warnings: [...warnings, ...report.warnings] };
+}
+
+/** Whether only the vocabulary is cut. */
+const prunesNothing = (config: PruneConfig): boolean =>
+  config.epochs === 0 && isStructured(config.granularity) && Object.keys(neuronTargets(config)).length === 0;
+
+/** The bundle without the tokens that the data lacks, and the data in its ids. */
+async function withoutUnusedTokens(
+  { minCount }: NonNullable<PruneConfig['vocabulary']>,
+  config: PruneConfig,
+  context: TrainingContext,
+  folder: string,
+  original: Bundle,
+  { train, dev }: TokenizedData,
+  info: DatasetInfo,
+): Promise<{ bundle: Bundle; data: TokenizedData }> {
+  const source = await readTokenizerSource(folder);
+  const counts = countTokens([train.source, ...(dev ? [dev.source] : [])]);
+  const keep = keptVocabulary(source, counts, minCount);
+  const bundle = cutVocabulary(original, source, keep);
+  const { vocabularySize } = new Tokenizer(source);
+  context.log('info', `the vocabulary keeps ${keep.ids.length} of ${vocabularySize} tokens`);
+  const tokenizerFolder = join(context.checkpoints, 'tokenizer');
+  await mkdir(tokenizerFolder, { recursive: true });
+  for (const [name, content] of bundle.tokenizerFiles) await writeFile(join(tokenizerFolder, name), content);
+  return { bundle, data: await tokenizeData(context, config, bundle, await loadTokenizer(tokenizerFolder), info) };
 }
 
 /** The task's loss, with the dense model as teacher where that is asked for. */
