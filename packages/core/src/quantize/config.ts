@@ -90,12 +90,12 @@ export const quantizeSchema = z.strictObject({
 export type QuantizeConfig = z.infer<typeof quantizeSchema>;
 
 /** Settings of the mode, defaults filled in. */
-export const weightsOf = ({ weights }: QuantizeConfig): WeightsConfig => weights ?? weightsSchema.parse({});
-export const activationsOf = ({ activations }: QuantizeConfig): z.infer<typeof activationsSchema> =>
+export const weightSettings = ({ weights }: QuantizeConfig): WeightsConfig => weights ?? weightsSchema.parse({});
+export const activationSettings = ({ activations }: QuantizeConfig): z.infer<typeof activationsSchema> =>
   activations ?? activationsSchema.parse({});
-export const calibrationOf = ({ calibration }: QuantizeConfig): z.infer<typeof calibrationSchema> =>
+export const calibrationSettings = ({ calibration }: QuantizeConfig): z.infer<typeof calibrationSchema> =>
   calibration ?? calibrationSchema.parse({});
 
 /** Whether texts are run through the float model first. */
 export const calibrates = (config: QuantizeConfig): boolean =>
-  config.mode === 'static' || (config.mode === 'weight-only' && weightsOf(config).rounding === 'gptq');
+  config.mode === 'static' || (config.mode === 'weight-only' && weightSettings(config).rounding === 'gptq');

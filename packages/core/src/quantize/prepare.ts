@@ -7,7 +7,7 @@ import { withCalibrationRows } from './calibration-rows';
 import type { CalibrationSource } from './calibration-rows';
 import { chooseForm } from './choose-form';
 import { compensateModel } from './compensate-model';
-import { activationsOf, calibrationOf, weightsOf } from './config';
+import { activationSettings, calibrationSettings, weightSettings } from './config';
 import type { QuantizeConfig } from './config';
 import type { QuantizeMethod, StaticMethod, WeightOnlyMethod } from './method';
 import type { ObserveOptions } from './observe';
@@ -56,7 +56,7 @@ export async function calibratedMethod(
   config: QuantizeConfig,
   options: PrepareOptions,
 ): Promise<StaticMethod> {
-  const { outputs, ...range } = activationsOf(config);
+  const { outputs, ...range } = activationSettings(config);
   const cache = join(options.checkpoints, 'calibration.json');
   const histograms = await withCalibrationRows(sourceOf(config, options), (rows) =>
     calibrate(model, rows, { ...options, cache }),
@@ -65,7 +65,7 @@ export async function calibratedMethod(
 }
 
 async function blockMethod(model: Model, config: QuantizeConfig, options: PrepareOptions): Promise<WeightOnlyMethod> {
-  const { bits, block, symmetric, rounding, damping, compute } = weightsOf(config);
+  const { bits, block, symmetric, rounding, damping, compute } = weightSettings(config);
   const format = { bits, block, symmetric };
   const method = { kind: 'weight-only', ...format, compute } as const;
   if (rounding === 'nearest') return method;
@@ -79,7 +79,7 @@ function sourceOf(
   config: QuantizeConfig,
   { bundle, datasets: { calibration, data }, seed, signal }: PrepareOptions,
 ): CalibrationSource {
-  const { rows, maxLength } = calibrationOf(config);
+  const { rows, maxLength } = calibrationSettings(config);
   const dataset = calibration ?? data;
   if (dataset === undefined) throw invalid('quantize.no-calibration-data', NO_CALIBRATION_DATA, { field: 'datasets.calibration' });
   return { bundle, dataset, dedicated: calibration !== undefined, rows, maxLength, seed, signal };

@@ -36,7 +36,7 @@ describe('quantize stage', () => {
     expect(new Set(floats)).toEqual(new Set(['W_P', 'classifier', 'embeddings']));
     expect(dtype['W_Q0:bert.encoder.layer.0.attention.self.query.weight']).toBe('int8');
     expect(after.components.map(({ weight }) => weight)).toEqual(manifest.components.map(({ weight }) => weight));
-    expect(after.provenance.at(-1)).toMatchObject({ step: 'quantize', detail: { mode: 'dynamic', weights: 13 } });
+    expect(after.provenance.at(-1)).toMatchObject({ step: 'quantize', detail: { mode: 'dynamic', quantized: 13 } });
     expect(result.measurements).toEqual([
       {
         metric: 'bytes.model',

@@ -1,145 +1,120 @@
 import { join } from 'node:path';
 import { quantizeTable } from '@modelpress/dan';
-import { z } from 'zod';
 import { int8Warning, readEnvironment } from '../bench/environment';
 import { bundleBytes, readBundle, writeBundle } from '../bundle/bundle';
+import type { Bundle } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { readDan, writeDan } from '../dan';
 import { invalid } from '../errors';
-import type { Model } from '../graph';
-import { chooseForm, EMISSION_FORMS, exclusionsSchema, quantizeDynamicInt8 } from '../quantize';
-import type { QuantizeResult, EmissionForm } from '../quantize';
-import { parameterShares } from './parameter-shares';
-import { quantizeSections } from './quantize-report';
-import type { Estimate, Issue, StageContext, StageDefinition, StagePreview, StageResult } from './stage';
-
-const schema = z.strictObject({
-  mode: z.enum(['dynamic']).default('dynamic').describe('Int8 weights, activations quantized while the model runs.'),
-  form: z
-    .enum(['auto', ...EMISSION_FORMS])
-    .default('auto')
-    .describe(
-      'Operators that the file uses: "matmul-integer" is standard ONNX, "dynamic-quantize-matmul" is of ONNX Runtime; "auto" tries both on the worker and takes the faster.',
-    ),
-  exclude: exclusionsSchema.prefault({}).describe('Weights that stay float.'),
-});
-type QuantizeConfig = z.infer<typeof schema>;
-
-/** Name of this step in a model's provenance. */
-const STEP = 'quantize';
-/** Rounded up from a BERT-base on one busy core. */
-const SECONDS_PER_PARAMETER = 30e-9;
+import { prepareMethod, quantizeModel, quantizeSchema } from '../quantize';
+import type { QuantizeConfig, QuantizeMethod, QuantizeResult } from '../quantize';
+import { checkQuantize, estimateQuantize, STEP } from './quantize-check';
+import { quantizeSections, trainingSections } from './quantize-report';
+import { trainForCodes } from './quantize-train';
+import type { StageContext, StageDefinition, StageResult } from './stage';
 
 export const quantizeStage: StageDefinition<QuantizeConfig> = {
   type: 'quantize',
-  version: 1,
+  version: 2,
   queue: 'quant',
   summary:
-    'Stores matrices and embeddings as int8: about a quarter of the bytes, and faster on CPUs with int8 instructions.',
-  schema,
-  needs: { model: true, datasets: [] },
+    'Stores weights in fewer bits: int8 (dynamic, static, or trained for it), 8, 6 or 4 bits in blocks, or half precision.',
+  schema: quantizeSchema,
+  needs: { model: true, datasets: [], optionalDatasets: ['calibration', 'data'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
-  check,
-  outcome: (config, model) => ({
+  check: checkQuantize,
+  outcome: ({ mode }, model) => ({
     ...model,
-    provenance: [...model.provenance, { step: STEP, detail: { mode: config.mode } }],
+    provenance: [...model.provenance, { step: STEP, detail: { mode } }],
   }),
-  estimate,
+  estimate: estimateQuantize,
   run,
 };
-
-function check({ exclude }: QuantizeConfig, { model }: StagePreview): readonly Issue[] {
-  if (!model) return [];
-  const issues: Issue[] = [];
-  if (model.provenance.some(({ step }) => step === STEP)) {
-    issues.push({
-      path: '',
-      code: 'already-quantized',
-      message: 'The model is quantized already: quantize the float model it was made from.',
-    });
-  }
-  const depth = model.structure?.layers.length;
-  exclude.layers.forEach((layer, i) => {
-    if (depth === undefined || layer < depth) return;
-    const message = `There is no layer ${layer}: the model has ${depth} layers, counted from 0.`;
-    issues.push({ path: `exclude.layers[${i}]`, code: 'no-such-layer', message });
-  });
-  return issues;
-}
-
-function estimate({ exclude }: QuantizeConfig, { model }: StagePreview): Estimate {
-  const notes = ['How much faster it gets depends on the worker’s CPU: int8 needs VNNI, AMX or dotprod instructions.'];
-  if (!model) return { parameters: 1, notes };
-  const kept = parameterShares(model)
-    .filter(
-      ({ component, layer }) =>
-        exclude.components.includes(component) || (layer !== undefined && exclude.layers.includes(layer)),
-    )
-    .reduce((sum, { share }) => sum + share, 0);
-  return {
-    parameters: 1,
-    bytes: kept + (1 - kept) / 4,
-    seconds: 1 + model.parameters.total * SECONDS_PER_PARAMETER,
-    notes,
-  };
-}
 
 async function run(config: QuantizeConfig, context: StageContext): Promise<StageResult> {
   const { model: folder, threads, signal } = context;
   if (folder === undefined) throw invalid('stage.model', 'The quantize stage needs a model.');
-  const { cpuFlags } = readEnvironment(threads);
-  const slow = int8Warning(cpuFlags);
+  const slow = speedWarning(config, threads);
   if (slow) context.log('warn', slow);
   context.progress({ fraction: 0, phase: 'reading the model' });
-  const bundle = await readBundle(folder);
-  const form = await decideForm(bundle.model, config, context);
-  const result = quantizeDynamicInt8(bundle.model, {
-    form,
+  const original = await readBundle(folder);
+  const prepared = await methodOf(config, original, folder, context);
+  const trained = config.train && (await trainForCodes(config.train, config.exclude, original, prepared, context));
+  const { bundle, method } = trained ?? { bundle: original, method: prepared };
+  const result = quantizeModel(bundle.model, method, {
     exclude: config.exclude,
     components: bundle.manifest.components,
     overwrite: true,
     signal,
     onProgress: (done, total) =>
-      context.progress({ fraction: 0.1 + (0.7 * done) / total, phase: `weight ${done}/${total}` }),
+      context.progress({ fraction: 0.7 + (0.2 * done) / total, phase: `weight ${done}/${total}` }),
   });
   if (result.quantized.length === 0) {
     throw invalid('quantize.nothing', `No weight of the model can be quantized. ${firstReason(result.skipped)}`);
   }
-  context.progress({ fraction: 0.8, phase: 'writing the model' });
+  context.progress({ fraction: 0.9, phase: 'writing the model' });
   const output = join(context.output, 'model');
-  await writeBundle(output, { ...bundle, manifest: updated(bundle.manifest, config, form, result) });
+  await writeBundle(output, { ...bundle, manifest: updated(bundle.manifest, config, method, result) });
   if (bundle.manifest.architecture === 'dan') writeDan(output, quantizeTable(readDan(folder)));
   const bytes = (await bundleBytes(output)).model;
   return {
     model: 'model',
     measurements: [{ metric: 'bytes.model', value: bytes, unit: 'bytes', subject: 'candidate', context: {} }],
-    sections: quantizeSections(result),
-    warnings: [...(slow ? [slow] : []), ...result.unknownNames.map(unknownName)],
+    sections: [...quantizeSections(config, result), ...(trained ? trainingSections(trained) : [])],
+    warnings: [...(slow ? [slow] : []), ...(trained?.warnings ?? []), ...result.unknownNames.map(unknownName)],
   };
 }
 
-async function decideForm(model: Model, { form }: QuantizeConfig, context: StageContext): Promise<EmissionForm> {
-  if (form !== 'auto') return form;
-  context.progress({ fraction: 0.05, phase: 'trying operators' });
-  const choice = await chooseForm(model, context.threads, context.signal);
-  context.log('info', `Int8 products are written as ${choice.form}.`, { milliseconds: choice.milliseconds });
-  return choice.form;
+/** What these settings cost in speed on this machine, as far as it is known beforehand. */
+function speedWarning({ mode }: QuantizeConfig, threads: number): string | undefined {
+  const computesInt8 = mode === 'dynamic' || mode === 'static';
+  return computesInt8 ? int8Warning(readEnvironment(threads).cpuFlags) : undefined;
+}
+
+async function methodOf(
+  config: QuantizeConfig,
+  { model }: Bundle,
+  folder: string,
+  context: StageContext,
+): Promise<QuantizeMethod> {
+  const share = config.train ? 0.2 : 0.65;
+  const method = await prepareMethod(model, config, {
+    bundle: folder,
+    datasets: context.datasets,
+    checkpoints: context.checkpoints,
+    seed: context.seed,
+    threads: context.threads,
+    signal: context.signal,
+    onProgress: (fraction) => context.progress({ fraction: 0.05 + share * fraction, phase: 'calibrating' }),
+  });
+  if (method.kind === 'dynamic') context.log('info', `Int8 products are written as ${method.form}.`);
+  return method;
 }
 
 /** Weights keep their names; those that were stored [out, in] are turned, unless a look-up shares them. */
 function updated(
   manifest: Manifest,
   config: QuantizeConfig,
-  form: EmissionForm,
+  method: QuantizeMethod,
   { quantized }: QuantizeResult,
 ): Manifest {
   const byName = new Map(quantized.map((weight) => [weight.weight, weight]));
   const components = manifest.components.map((entry) => {
-    const weight = byName.get(entry.weight);
+    const weight = method.kind === 'fp16' ? undefined : byName.get(entry.weight);
     return weight ? { ...entry, transposed: weight.transposed } : entry;
   });
-  const detail = { mode: config.mode, form, exclude: config.exclude, weights: quantized.length };
+  const { mode, weights, activations, train, exclude } = config;
+  const form = method.kind === 'dynamic' ? { form: method.form } : {};
+  const detail = {
+    mode,
+    ...form,
+    ...(weights && { weights }),
+    ...(activations && { activations }),
+    ...(train && { trained: true }),
+    exclude,
+    quantized: quantized.length,
+  };
   return { ...manifest, components, provenance: [...manifest.provenance, { step: STEP, detail }] };
 }
 
