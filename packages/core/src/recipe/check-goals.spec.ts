@@ -96,6 +96,6 @@ describe('goalIssues', () => {
     { maxLatencyMs: { value: 0 } },
     { maxSize: 5 },
   ])('does not read %j as goals', (goals) => {
-    expect(() => checkRecipe({ name: 'test', stages: [{ type: 'quantize' }], goals })).toThrow();
+    expect(() => checkRecipe({ name: 'test', stages: [{ type: 'quantize' }], goals })).toThrow(/goals/);
   });
 });

@@ -50,11 +50,11 @@ export interface Treatment {
   /** Whether the treated model runs as it would after compression; otherwise its weights only take their new values. */
   readonly isReal: boolean;
   /** A copy of the model with these weights treated. */
-  apply(weights: readonly string[]): Model;
+  readonly apply: (weights: readonly string[]) => Model;
   /** Share of the operations of a product with this weight that remains. */
-  flopsKept(weight: string): number;
+  readonly flopsKept: (weight: string) => number;
   /** Bytes of the weight afterwards. */
-  bytes(weight: string): number;
+  readonly bytes: (weight: string) => number;
 }
 
 export function treat(choice: Choice, model: Model, entries: readonly ComponentEntry[]): Treatment {

@@ -133,7 +133,7 @@ class Search {
     for (const { name, weights } of parts) {
       if (this.isSpent()) return;
       const kept = state.weights.filter((weight) => !weights.includes(weight));
-      const next = await this.attempt('given back', [...state.reverted, `without ${name}`], kept);
+      const next = await this.attempt('given back', [...state.reverted, `except ${name}`], kept);
       if (next.holds) state = next;
     }
   }

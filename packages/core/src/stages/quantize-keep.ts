@@ -1,34 +1,44 @@
 /** @file The quantize stage's promise of accuracy: which weights must stay float so that it holds on the dev split. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Bundle, Manifest } from '../bundle';
+import { readManifest } from '../bundle';
+import type { Manifest } from '../bundle';
 import { invalid } from '../errors';
 import { metricsOf } from '../evaluate';
 import type { Model } from '../graph';
+import type { QuantizeMethod } from '../quantize';
 import { maxDropSchema } from '../recipe/recipe';
+import { nameOf } from '../sensitivity/choices';
 import { allowedDrop, dropOf } from '../sensitivity/drop';
 import { rankingOf, readSensitivity } from '../sensitivity/effects';
 import { searchFallback } from '../sensitivity/fallback';
 import type { FallbackResult, Outcome } from '../sensitivity/fallback';
 import { changedWeights, componentGroups, layerGroups } from '../sensitivity/groups';
+import type { WeightGroup } from '../sensitivity/groups';
 import { canJudge, Judge } from '../sensitivity/judge';
 import { ResultCache } from '../sensitivity/result-cache';
 import { readDatasetInfo } from '../text';
 import type { DatasetInfo, Split } from '../text';
 import type { Issue, StageContext, StagePreview } from './stage';
 
-export const keepSchema = z.strictObject({
-  maxDrop: maxDropSchema.describe(
-    'Largest loss against the model that the stage reads, measured on the dev split. The weights that cost most stay float until it holds.',
-  ),
-  maxTrials: z.int().min(1).max(1000).default(40).describe('Versions of the model that are tried at most.'),
-  maxSeconds: z
-    .number()
-    .positive()
-    .default(1800)
-    .describe('Time for trying; the best version so far is taken when it is over.'),
-  rows: z.int().min(10).default(1000).describe('Rows of the dev split that each version is tried on, drawn at random.'),
-});
+export const keepSchema = z
+  .strictObject({
+    maxDrop: maxDropSchema.describe('Largest loss against the model that the stage reads.'),
+    maxTrials: z.int().min(1).max(1000).default(40).describe('Versions of the model that are tried at most.'),
+    maxSeconds: z
+      .number()
+      .positive()
+      .default(1800)
+      .describe('Time for trying; the best version so far is taken when it is over.'),
+    rows: z
+      .int()
+      .min(10)
+      .default(1000)
+      .describe('Rows of the dev split that each version is tried on, drawn at random.'),
+  })
+  .describe(
+    'A promise of accuracy: the weights that cost most stay float until the loss on the dev split is within a limit.',
+  );
 export type Keep = z.infer<typeof keepSchema>;
 
 const outcomeSchema = z.object({
@@ -80,67 +90,87 @@ export function keepIssues(keep: Keep | undefined, { model, datasets: { data } }
 const chooseSplit = ({ splits }: DatasetInfo): Split | undefined =>
   (['dev', 'train'] as const).find((name) => splits[name]);
 
+/** What is quantized, and what it is measured against. */
+interface Quantization {
+  /** The model that the stage reads; versions may lose this much against it. */
+  readonly original: Model;
+  /** What is quantized: the same, or trained for it. */
+  readonly float: Model;
+  readonly method: QuantizeMethod;
+  /** Progress of the stage when the search begins; it ends at 0.8. */
+  readonly from: number;
+}
+
 /**
  * Tries versions of the model until the drop is within the limit.
- * @param choice what the method is called in sensitivity.json, whose ranking is used where the model came with one
- * @param quantize makes a version in which these weights stay float, and leaves the given model as it is
- * @returns names of the weights to leave float, and how that was found
+ * @param quantize makes a version in which these weights stay float, and leaves the float model as it is
+ * @returns how it went; `best.weights` are to stay float
  */
 export async function keepAccuracy(
   keep: Keep,
-  { model, manifest }: Pick<Bundle, 'model' | 'manifest'>,
+  { original, float, method, from }: Quantization,
   context: StageContext,
-  choice: string,
-  quantize: (floats: readonly string[]) => Promise<Model>,
+  quantize: (floats: readonly string[]) => Model,
 ): Promise<Kept> {
-  const { model: folder, datasets, checkpoints, threads, seed, signal } = context;
-  if (folder === undefined || datasets.data === undefined)
+  const { model: bundle, datasets, checkpoints, threads, seed, signal } = context;
+  if (bundle === undefined || datasets.data === undefined)
     throw invalid('quantize.keep', 'To keep the accuracy, the stage needs a data set as "data".', { field: 'keep' });
   const info = await readDatasetInfo(datasets.data);
   const split = chooseSplit(info);
   if (!split) throw invalid('quantize.keep', `The data set "${info.name}" has no dev split.`, { field: 'keep' });
   const { metric } = keep.maxDrop;
-  const sensitivity = await readSensitivity(folder);
-  const options = { bundle: folder, manifest, dataset: datasets.data, split, rows: keep.rows, seed, threads, signal };
-  return Judge.open(model, options, async (judge) => {
-    const original = figureOf(judge.original.figures, metric, manifest);
-    const limit = allowedDrop(keep.maxDrop, original);
-    const all = changedWeights(model, await quantize([]));
+  const manifest = await readManifest(bundle);
+  const sensitivity = await readSensitivity(bundle);
+  const options = { bundle, manifest, dataset: datasets.data, split, rows: keep.rows, seed, threads, signal };
+  return Judge.open(original, options, async (judge) => {
+    const before = figureOf(judge.original.figures, metric, manifest);
+    const limit = allowedDrop(keep.maxDrop, before);
+    const all = changedWeights(float, quantize([]));
     const cache = new ResultCache(join(checkpoints, 'trials.json'), outcomeSchema);
-    const end = Date.now() + keep.maxSeconds * 1000;
     const started = Date.now();
+    const seconds = (): number => (Date.now() - started) / 1000;
     let trials = 0;
     const evaluate = (floats: readonly string[]): Promise<Outcome> => {
+      const phase = `version ${trials + 1} of at most ${keep.maxTrials}: ${floats.length} of ${all.length} weights stay float`;
+      const eta = trials === 0 ? {} : { etaSeconds: (seconds() / trials) * (keep.maxTrials - trials) };
+      context.progress({ fraction: from + ((0.8 - from) * trials) / keep.maxTrials, phase, ...eta });
       trials++;
-      const etaSeconds = ((Date.now() - started) / 1000 / trials) * (keep.maxTrials - trials);
-      const phase = `trial ${trials} of at most ${keep.maxTrials}: ${floats.length} of ${all.length} weights stay float`;
-      context.progress({ fraction: 0.1 + (0.5 * trials) / (keep.maxTrials + 1), phase, etaSeconds });
       return cache.of(floats.join('\n'), async () => {
-        const version = await quantize(floats);
+        const version = quantize(floats);
         const { figures, divergence } = await judge.judge(version);
         const figure = figureOf(figures, metric, manifest);
-        const outcome = { figure, drop: dropOf(metric, original, figure), divergence, bytes: weightBytes(version) };
         context.metric(`keep.${metric}`, trials, figure);
-        return outcome;
+        return { figure, drop: dropOf(metric, before, figure), divergence, bytes: weightBytes(version) };
       });
     };
     const found = await searchFallback({
       blocks: layerGroups(all, manifest.components),
-      components: componentGroups(all, manifest.components),
-      ...(sensitivity ? { ranking: rankingOf(sensitivity, choice) } : {}),
+      components: largestFirst(componentGroups(all, manifest.components), float),
+      ...(sensitivity ? { ranking: rankingOf(sensitivity, choiceOf(method)) } : {}),
       limit,
       evaluate,
-      isSpent: (count) => count >= keep.maxTrials || Date.now() > end,
+      isSpent: (count) => count >= keep.maxTrials || seconds() > keep.maxSeconds,
     });
-    return { ...found, metric, original, limit, rows: judge.rows, split };
+    return { ...found, metric, original: before, limit, rows: judge.rows, split };
   });
 }
+
+/** The nearest of what a sensitivity stage tries. */
+const choiceOf = (method: QuantizeMethod): string =>
+  nameOf(method.kind === 'weight-only' ? { type: 'weights', bits: method.bits } : { type: 'int8' });
 
 function figureOf(figures: Readonly<Record<string, number>>, metric: string, { task }: Manifest): number {
   const figure = figures[metric];
   if (figure !== undefined) return figure;
   throw invalid('quantize.keep', `A model for ${task} has no "${metric}".`, { field: 'keep.maxDrop.metric' });
 }
+
+/** So that what is compressed again first saves most. */
+const largestFirst = (groups: readonly WeightGroup[], { graph }: Model): WeightGroup[] => {
+  const size = ({ weights }: WeightGroup): number =>
+    weights.reduce((sum, weight) => sum + graph.value(weight).constant!.size, 0);
+  return [...groups].sort((a, b) => size(b) - size(a));
+};
 
 const weightBytes = ({ graph }: Model): number =>
   graph.initializers.reduce((sum, { constant }) => sum + constant!.bytes.byteLength, 0);
