@@ -62,6 +62,21 @@ export type StudentConfig = z.infer<typeof studentSchema>;
 export type DanStudent = Extract<StudentConfig, { type: 'dan' }>;
 export type GraphStudent = Exclude<StudentConfig, DanStudent>;
 
+const AUGMENTATIONS = ['drop', 'splice', 'replace', 'span'] as const;
+const augmentSchema = z.strictObject({
+  texts: z.int().min(0).max(100).default(0).describe('Made-up texts for each training text.'),
+  by: z
+    .array(z.enum(AUGMENTATIONS))
+    .min(1)
+    .default(['replace', 'drop', 'splice'])
+    .describe(
+      "How, in turn. drop: words go at random. splice: a text's beginning and another's end. replace: words become " +
+        "others that are near in the teacher's word vectors. span: a few successive words.",
+    ),
+  rate: z.number().positive().max(1).default(0.3).describe('Share of the words that go, or are replaced.'),
+  near: z.int().min(1).max(100).default(12).describe('How many near words of each there are to choose from.'),
+});
+
 export const distillSchema = trainingSchema.extend({
   student: studentSchema.default(() => studentSchema.parse({ type: 'dan' })).describe('What learns.'),
   epochs: z.number().positive().max(1000).default(10).describe('Passes over the transfer texts.'),
@@ -106,12 +121,9 @@ export const distillSchema = trainingSchema.extend({
     .describe(
       'standard: training texts and, where given, unlabelled ones. private: unlabelled texts only; no task data is used.',
     ),
-  augment: z
-    .int()
-    .min(0)
-    .max(100)
-    .default(0)
-    .describe('Made-up texts for each training text: words dropped at random, and splices of two texts.'),
+  augment: augmentSchema
+    .prefault({})
+    .describe('Made-up variants of the training texts, which the teacher labels: they say what it knows nearby.'),
   fineTune: z
     .strictObject({
       epochs: z.number().min(0).max(1000).default(3).describe('Passes over the labelled texts; 0: none.'),

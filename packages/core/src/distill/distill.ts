@@ -12,6 +12,7 @@ import { trainingConfig } from './config';
 import type { DistillConfig } from './config';
 import { distillDan } from './dan-run';
 import { distillGraph } from './graph-run';
+import { nearWords } from './near-words';
 import { partContext } from './parts';
 import type { DistillResult } from './parts';
 import type { TeacherLogits } from './soft-targets';
@@ -29,7 +30,9 @@ export async function distill(config: DistillConfig, context: StageContext): Pro
   }
   const bundle = await readBundle(folder);
   requireTeacher(bundle, config.mode === 'standard' ? await readDatasetInfo(datasets.data) : undefined);
-  const transfer = await writeTransferSet(config, bundle.labels, context);
+  const transfer = await writeTransferSet(config, bundle.labels, context, async () =>
+    nearWords(bundle, await loadTokenizer(folder), config.augment.near, context),
+  );
   const logits = await logitsOf(config, folder, bundle, transfer, context);
   const teacher = { folder, bundle, logits };
   const { student } = config;

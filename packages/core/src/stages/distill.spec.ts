@@ -133,7 +133,7 @@ describe('distill stage', () => {
 
   it('keeps the most frequent n-grams of a table and goes on from what a stopped attempt left', async () => {
     const context = testContext({ model: teacher, datasets: { data } });
-    const config = distillStage.schema.parse({ student: { ...dan, keepNgrams: 0.25 }, epochs: 2, augment: 2 });
+    const config = distillStage.schema.parse({ student: { ...dan, keepNgrams: 0.25 }, epochs: 2, augment: { texts: 2 } });
     await distillStage.run(config, context);
     const folder = join(context.output, 'model');
     const kept = readDan(folder).hash.fingerprints.filter((fingerprint) => fingerprint !== 0).length;
