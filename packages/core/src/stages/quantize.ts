@@ -1,17 +1,24 @@
 import { join } from 'node:path';
 import { quantizeTable } from '@modelpress/dan';
+import type { z } from 'zod';
 import { int8Warning, readEnvironment } from '../bench/environment';
 import { bundleBytes, readBundle, writeBundle } from '../bundle/bundle';
 import type { Bundle } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { readDan, writeDan } from '../dan';
 import { invalid } from '../errors';
+import { clone } from '../graph';
 import { prepareMethod, quantizeModel, quantizeSchema } from '../quantize';
-import type { QuantizeConfig, QuantizeMethod, QuantizeResult } from '../quantize';
+import type { Exclusions, QuantizeMethod, QuantizeResult } from '../quantize';
 import { checkQuantize, estimateQuantize, STEP } from './quantize-check';
+import { keepAccuracy, keepIssues, keepSchema } from './quantize-keep';
+import { keepSections, keepWarnings } from './quantize-keep-report';
 import { quantizeSections, trainingSections } from './quantize-report';
 import { trainForCodes } from './quantize-train';
 import type { StageContext, StageDefinition, StageResult } from './stage';
+
+const schema = quantizeSchema.extend({ keep: keepSchema.optional() });
+type QuantizeConfig = z.infer<typeof schema>;
 
 export const quantizeStage: StageDefinition<QuantizeConfig> = {
   type: 'quantize',
@@ -19,11 +26,11 @@ export const quantizeStage: StageDefinition<QuantizeConfig> = {
   queue: 'quant',
   summary:
     'Stores weights in fewer bits: int8 (dynamic, static, or trained for it), 8, 6 or 4 bits in blocks, or half precision.',
-  schema: quantizeSchema,
+  schema,
   needs: { model: true, datasets: [], optionalDatasets: ['calibration', 'data'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
-  check: checkQuantize,
+  check: (config, preview) => [...checkQuantize(config, preview), ...keepIssues(config.keep, preview)],
   outcome: ({ mode }, model) => ({
     ...model,
     provenance: [...model.provenance, { step: STEP, detail: { mode } }],
@@ -42,15 +49,33 @@ async function run(config: QuantizeConfig, context: StageContext): Promise<Stage
   const prepared = await methodOf(config, original, folder, context);
   const trained = config.train && (await trainForCodes(config.train, config.exclude, original, prepared, context));
   const { bundle, method } = trained ?? { bundle: original, method: prepared };
+  const { components } = bundle.manifest;
+  const leaving = (floats: readonly string[]): Exclusions => ({
+    ...config.exclude,
+    names: [...config.exclude.names, ...floats],
+  });
+  const kept =
+    config.keep &&
+    (await keepAccuracy(
+      config.keep,
+      { original: original.model, float: bundle.model, method, from: trained ? 0.7 : 0.25 },
+      context,
+      (floats) => {
+        const version = clone(bundle.model);
+        quantizeModel(version, method, { exclude: leaving(floats), components, signal });
+        return version;
+      },
+    ));
+  const start = kept ? 0.8 : 0.7;
   const result = quantizeModel(bundle.model, method, {
-    exclude: config.exclude,
-    components: bundle.manifest.components,
+    exclude: leaving(kept?.best.weights ?? []),
+    components,
     overwrite: true,
     signal,
     onProgress: (done, total) =>
-      context.progress({ fraction: 0.7 + (0.2 * done) / total, phase: `weight ${done}/${total}` }),
+      context.progress({ fraction: start + ((0.9 - start) * done) / total, phase: `weight ${done}/${total}` }),
   });
-  if (result.quantized.length === 0) {
+  if (result.quantized.length === 0 && !kept) {
     throw invalid('quantize.nothing', `No weight of the model can be quantized. ${firstReason(result.skipped)}`);
   }
   context.progress({ fraction: 0.9, phase: 'writing the model' });
@@ -61,8 +86,17 @@ async function run(config: QuantizeConfig, context: StageContext): Promise<Stage
   return {
     model: 'model',
     measurements: [{ metric: 'bytes.model', value: bytes, unit: 'bytes', subject: 'candidate', context: {} }],
-    sections: [...quantizeSections(config, result), ...(trained ? trainingSections(trained) : [])],
-    warnings: [...(slow ? [slow] : []), ...(trained?.warnings ?? []), ...result.unknownNames.map(unknownName)],
+    sections: [
+      ...(kept ? keepSections(kept) : []),
+      ...quantizeSections(config, result),
+      ...(trained ? trainingSections(trained) : []),
+    ],
+    warnings: [
+      ...(slow ? [slow] : []),
+      ...(trained?.warnings ?? []),
+      ...(kept ? keepWarnings(kept) : []),
+      ...result.unknownNames.map(unknownName),
+    ],
   };
 }
 
@@ -78,7 +112,7 @@ async function methodOf(
   folder: string,
   context: StageContext,
 ): Promise<QuantizeMethod> {
-  const share = config.train ? 0.2 : 0.65;
+  const share = config.train || config.keep ? 0.2 : 0.65;
   const method = await prepareMethod(model, config, {
     bundle: folder,
     datasets: context.datasets,
