@@ -3,6 +3,8 @@ export { benchmark, describeCell } from './benchmark';
 export type { BenchmarkOptions, Cell, Latency } from './benchmark';
 export { loadModel } from './loaded-model';
 export type { LoadedModel, LoadOptions, TextRow } from './loaded-model';
+export { carbonOf, EnergyMeter, estimateEnergy, measureEnergy } from './energy';
+export type { EnergyAssumptions } from './energy';
 export { int8Warning, readEnvironment } from './environment';
 export { measureMemory } from './memory';
 export type { MemoryFigures, MemoryRequest } from './memory';

@@ -4,6 +4,7 @@ import type { Shape } from '../bench/inputs';
 import type { MemoryFigures } from '../bench/memory';
 import type { SizeFigures } from '../bench/size';
 import type { Environment, Measurement } from '../report/measurement';
+import type { EnergyFigures } from './benchmark-energy';
 
 /** What is measured of a model by itself. */
 export interface MeasuredModel {
@@ -29,10 +30,12 @@ const NAMES = {
 export function benchmarkMeasurements(
   cells: readonly Cell[],
   models: readonly MeasuredModel[],
+  energy: EnergyFigures,
   environment: Environment,
 ): Measurement[] {
   return [
     ...models.flatMap((model) => modelMeasurements(model, environment)),
+    ...energyMeasurements(energy, environment),
     ...cells.flatMap((cell) => cellMeasurements(cell, environment)),
   ];
 }
@@ -62,6 +65,19 @@ function modelMeasurements(
       : []),
   ];
 }
+
+/** Of 1,000 texts, which keeps figures readable. */
+const energyMeasurements = (
+  { by, batch, sequence, threads, models }: EnergyFigures,
+  environment: Environment,
+): Measurement[] =>
+  models.flatMap(({ subject, joules, grams }) => {
+    const where = { subject, context: { batch, sequence, threads, by }, environment: { ...environment, threads } };
+    return [
+      { metric: 'energy', value: 1000 * joules, unit: 'J', ...where },
+      { metric: 'carbon', value: 1000 * grams, unit: 'g CO2e', ...where },
+    ];
+  });
 
 function cellMeasurements(cell: Cell, environment: Environment): Measurement[] {
   const { batch, sequence, threads } = cell;

@@ -4,11 +4,13 @@ import type { Cell } from '../bench/benchmark';
 import { int8Warning } from '../bench/environment';
 import { formatBytes, formatNumber, formatValue } from '../report/format';
 import type { Environment, ReportSection } from '../report/measurement';
+import type { EnergyFigures } from './benchmark-energy';
 import type { MeasuredModel } from './benchmark-measurements';
 
 export function benchmarkSections(
   cells: readonly Cell[],
   models: readonly MeasuredModel[],
+  energy: EnergyFigures,
   environment: Environment,
 ): ReportSection[] {
   const synthetic = cells.filter(({ sequence }) => sequence !== 'text');
@@ -23,6 +25,7 @@ export function benchmarkSections(
       ? [latencyTable('Latency from text to result', real, 'Texts of the data set, tokenization included.')]
       : []),
     sizeTable(models),
+    energyTable(energy),
     { kind: 'text', title: 'Machine', text: describe(environment) },
   ];
 }
@@ -64,6 +67,22 @@ const sizeTable = (models: readonly MeasuredModel[]): ReportSection => ({
     memory ? `${formatNumber(memory.loadMilliseconds)} ms` : null,
   ]),
   note: 'Peak memory is that of a fresh Node process that loads the model and runs the largest shape. FLOPs are those of one text of the longest length.',
+});
+
+const energyTable = ({ by, assumptions, models, ...shape }: EnergyFigures): ReportSection => ({
+  kind: 'table',
+  title: 'Energy and carbon of 1,000 texts',
+  columns: ['Model', 'Energy', 'Carbon'],
+  rows: models.map(({ subject, joules, grams }) => [
+    NAMES[subject],
+    `${formatNumber(1000 * joules)} J`,
+    `${formatNumber(1000 * grams)} g CO2e`,
+  ]),
+  note: `At ${describeCell(shape)}. ${
+    by === 'counters'
+      ? 'Energy was read from the counters of the processor (RAPL), idle power and other load included'
+      : `Energy is an estimate: ${assumptions.wattsPerCore} W for each busy core, because the counters of the processor (RAPL) cannot be read here`
+  }. Carbon at ${assumptions.gramsPerKwh} g a kilowatt-hour.`,
 });
 
 const describe = ({ cpu, cores, cpuFlags, memoryBytes, os, node, runtime }: Environment): string =>

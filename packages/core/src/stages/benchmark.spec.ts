@@ -45,6 +45,10 @@ describe('benchmark stage', () => {
       expect(of('memory.peak', subject)[0].value).toBeGreaterThan(30e6);
       expect(of('memory.peak', subject)[0].value).toBeLessThan(600e6);
     }
+    const [energy, carbon] = ['energy', 'carbon'].map((metric) => of(metric, 'candidate')[0]);
+    expect(energy).toMatchObject({ unit: 'J', context: { batch: 1, sequence: 8, threads: 1 } });
+    expect(carbon.value).toBeCloseTo((energy.value / 3.6e6) * 480);
+    expect(of('energy', 'baseline')[0].value).toBeGreaterThan(0);
     expect(of('flops', 'candidate')[0].value / of('flops', 'baseline')[0].value).toBeCloseTo(1, 1);
     expect(of('bytes.model', 'candidate')[0].value).toBeLessThan(of('bytes.model', 'baseline')[0].value);
     expect(of('bytes.gzip', 'candidate')[0].value).toBeLessThan(of('bytes.model', 'candidate')[0].value);
@@ -57,6 +61,7 @@ describe('benchmark stage', () => {
       'Latency',
       'Latency from text to result',
       'Size and memory',
+      'Energy and carbon of 1,000 texts',
       'Machine',
     ]);
   });

@@ -5,6 +5,7 @@ import { readEnvironment } from '../bench/environment';
 import { countFlops } from '../bench/flops';
 import { requireLength } from '../bench/inputs';
 import { measureMemory } from '../bench/memory';
+import { benchmarkEnergy } from './benchmark-energy';
 import { measureSize } from '../bench/size';
 import { Subject } from '../bench/subject';
 import { invalid } from '../errors';
@@ -36,6 +37,24 @@ const schema = z.strictObject({
     .default(true)
     .describe('Also time from real texts to results, tokenization included, where the job has a data set.'),
   memory: z.boolean().default(true).describe('Measure peak memory, each model in a process of its own.'),
+  energy: z
+    .strictObject({
+      wattsPerCore: z
+        .number()
+        .positive()
+        .default(5)
+        .describe(
+          'Power of a busy core where the counters of the processor cannot be read: server CPUs are rated at 4 to 7 W a core.',
+        ),
+      gramsPerKwh: z
+        .number()
+        .min(0)
+        .default(480)
+        .describe('Carbon dioxide equivalent of the electricity; 480 g is about the mean of the world.'),
+      seconds: z.number().min(0.5).max(600).default(2).describe('Time for reading the counters, both models together.'),
+    })
+    .prefault({})
+    .describe('Energy and carbon of 1,000 texts: read from the processor (RAPL) where possible, else estimated.'),
   compressed: z.boolean().default(true).describe('Also state the size after gzip, which is what zeros save on disk.'),
 });
 export type BenchmarkConfig = z.infer<typeof schema>;
@@ -45,7 +64,7 @@ const TEXTS = 256;
 
 export const benchmarkStage: StageDefinition<BenchmarkConfig> = {
   type: 'benchmark',
-  version: 1,
+  version: 2,
   queue: 'bench',
   summary: 'Times the model and the original in turns on this machine, and measures memory and size.',
   schema,
@@ -93,11 +112,12 @@ async function run(config: BenchmarkConfig, context: StageContext): Promise<Stag
     threads,
     seed: context.seed,
     signal: context.signal,
-    onProgress: (done, total, phase) => context.progress({ fraction: 0.1 + (0.9 * done) / total, phase }),
+    onProgress: (done, total, phase) => context.progress({ fraction: 0.1 + (0.85 * done) / total, phase }),
   });
+  const energy = await benchmarkEnergy(config, [candidate, baseline], cells, threads[0], context);
   return {
-    measurements: benchmarkMeasurements(cells, models, environment),
-    sections: benchmarkSections(cells, models, environment),
+    measurements: benchmarkMeasurements(cells, models, energy, environment),
+    sections: benchmarkSections(cells, models, energy, environment),
     warnings: benchmarkWarnings(cells, environment),
   };
 }
