@@ -5,7 +5,7 @@ module.exports = {
   testPathIgnorePatterns: ['/node_modules/', '/dist/'],
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/'],
   moduleNameMapper: {
-    '^@modelpress/(core|service|client|dan)$': '<rootDir>/packages/$1/src/index.ts',
+    '^@modelpress/(core|service|client|dan|native)$': '<rootDir>/packages/$1/src/index.ts',
     '^@modelpress/examples$': '<rootDir>/examples/support-bot.ts',
     '^@modelpress/service/testing$': '<rootDir>/packages/service/src/testing/index.ts',
     '^@modelpress/api$': '<rootDir>/apps/api/src/index.ts',

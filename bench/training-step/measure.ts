@@ -4,8 +4,8 @@ import { Graph, Model } from '../../packages/core/src/graph';
 import { GraphBuilder } from '../../packages/core/src/graph/builder';
 import { median } from '../../packages/core/src/bench/statistics';
 import { buildTransformer, freshWeights, insertDropout, transformerConfig } from '../../packages/core/src/models';
-import { ortRuntime } from '../../packages/core/src/runtime';
-import type { CompileOptions, HostTensor } from '../../packages/core/src/runtime';
+import { nativeRuntime, ortRuntime } from '../../packages/core/src/runtime';
+import type { CompileOptions, HostTensor, Precision, Runtime } from '../../packages/core/src/runtime';
 import { Random, Trainer, optimizerSchema } from '../../packages/core/src/train';
 import type { TrainingBatch } from '../../packages/core/src/train';
 
@@ -27,7 +27,16 @@ export const CONFIGS: readonly Config[] = [
   { name: 'L12H768', layers: 12, hidden: 768, heads: 12, batch: 8, sequence: 128, steps: 4, warmup: 1 },
 ];
 
+/** What computes the passes. */
+export const SIDES = {
+  ort: { runtime: ortRuntime, precision: 'fp32' },
+  native: { runtime: nativeRuntime, precision: 'fp32' },
+  'native bf16': { runtime: nativeRuntime, precision: 'bf16' },
+} as const satisfies Record<string, { runtime: Runtime; precision: Precision }>;
+export type Side = keyof typeof SIDES;
+
 export interface StepRequest {
+  readonly side: Side;
   readonly config: Config;
   readonly dropout: number;
   readonly threads: number;
@@ -102,6 +111,7 @@ function randomBert(config: Config): Model {
 
 export async function measureStep(request: StepRequest): Promise<StepFigures> {
   const { config, dropout, threads, spin, recompute, steps, warmup } = request;
+  const { runtime, precision } = SIDES[request.side];
   const compile = { threads, spin };
   const ceiling = [await matmulRate(config, compile)];
   let backwardDone = 0;
@@ -115,7 +125,8 @@ export async function measureStep(request: StepRequest): Promise<StepFigures> {
     dropout: (special) => insertDropout(special, { ratio: dropout }),
     optimizer: optimizerSchema.parse({ learningRate: 1e-4 }),
     seed: 1,
-    compile,
+    runtime,
+    compile: { ...compile, precision },
     recompute,
     hooks: {
       afterBackward: () => (backwardDone = performance.now()),

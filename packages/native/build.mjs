@@ -20,8 +20,24 @@ const addon = join(folder, 'modelpress.node');
 const stamp = join(folder, 'modelpress.stamp');
 
 /** Kernels choose their instructions at run time, so one binary serves every processor of an architecture. */
-const FLAGS = ['-std=gnu11', '-O3', '-fPIC', '-fvisibility=hidden', '-fno-math-errno', '-pthread', '-Wall', '-Wextra', '-Wno-psabi'];
-const SANITIZE = ['-g', '-O1', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'];
+const FLAGS = [
+  '-std=gnu11',
+  '-O3',
+  '-fPIC',
+  '-fvisibility=hidden',
+  '-fno-math-errno',
+  '-pthread',
+  '-Wall',
+  '-Wextra',
+  '-Wno-psabi',
+];
+const SANITIZE = [
+  '-g',
+  '-O1',
+  '-fno-omit-frame-pointer',
+  '-fsanitize=address,undefined',
+  '-fno-sanitize-recover=undefined',
+];
 const LINK = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
 
 const say = (message) => console.log(`@modelpress/native: ${message}`);

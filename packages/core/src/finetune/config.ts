@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { COMPONENTS } from '../bundle/manifest';
 import { optimizerSchema } from '../train/optimizer';
+import { precisionSchema } from '../train/precision';
 import { scheduleSchema } from '../train/schedule';
 
 /** A model to train from random weights, for runs without (or in place of) an input model. */
@@ -83,6 +84,7 @@ export const trainingSchema = z.strictObject({
     .enum(['none', 'balanced'])
     .default('none')
     .describe('balanced: classes count in inverse proportion to their frequency.'),
+  precision: precisionSchema,
   metric: z
     .enum(['accuracy', 'macroF1', 'mcc', 'loss', 'pearson'])
     .optional()

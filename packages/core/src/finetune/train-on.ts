@@ -11,6 +11,7 @@ import type { Batch, DatasetInfo, Split, TokenRows, Tokenizer } from '../text';
 import type { DropoutSite } from '../train/dropout-masks';
 import { trainLoop } from '../train/loop';
 import type { BatchSource, EpochBatches, TrainLoopResult } from '../train/loop';
+import { trainingEngine } from '../train/precision';
 import { Trainer } from '../train/trainer';
 import type { TrainerHooks, TrainingBatch } from '../train/trainer';
 import type { TrainingConfig } from './config';
@@ -79,13 +80,15 @@ export async function trainOn<T>(
   const { config, data, loss } = options;
   const stepsPerEpoch = Math.ceil(data.train.epoch(0).count / config.accumulate);
   const hooks: { -readonly [H in keyof TrainerHooks]: TrainerHooks[H] } = {};
+  const { runtime, precision } = trainingEngine(config.precision);
   const trainer = new Trainer({
     model: options.model,
     parameters: options.trainable,
     loss: loss.loss,
     optimizer: config.optimizer,
     seed: context.seed,
-    compile: { threads: context.threads },
+    runtime,
+    compile: { threads: context.threads, precision },
     hooks,
     ...(options.learningRateFactor && { learningRateFactor: options.learningRateFactor }),
     ...(config.dropout > 0 && { dropout: dropoutOf(config.dropout) }),
@@ -179,7 +182,8 @@ export async function tokenizeData(
   info: DatasetInfo,
 ): Promise<TokenizedData> {
   const maxLength = Math.min(config.maxLength, manifest.maxLength);
-  const warnings: string[] = [];
+  const { warning } = trainingEngine(config.precision);
+  const warnings = warning === undefined ? [] : [warning];
   if (maxLength < config.maxLength)
     warnings.push(`maxLength was lowered to ${maxLength}, the most that the model takes.`);
   const batchesOf = async (split: Split, shuffle: boolean): Promise<Batches> => {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { scratchSchema } from '../finetune/config';
 import { DEFAULT_MASKING } from '../text/mask-tokens';
 import { optimizerSchema } from '../train/optimizer';
+import { precisionSchema } from '../train/precision';
 import { scheduleSchema } from '../train/schedule';
 
 const budgetSchema = z
@@ -45,6 +46,7 @@ export const pretrainSchema = z.strictObject({
       "Start from random weights of this size: gpt2 learns the next token, the others masked tokens. With an input model, that model's tokenizer is used.",
     ),
   budget: budgetSchema.default({ epochs: 1 }),
+  precision: precisionSchema,
   batchSize: z.int().min(1).max(4096).default(32).describe('Rows per forward pass.'),
   accumulate: z.int().min(1).max(1024).default(1).describe('Forward passes per optimizer step.'),
   maxLength: z.int().min(8).max(8192).default(128).describe('Tokens of a row. At most what the model takes.'),

@@ -15,6 +15,7 @@ import { readDatasetInfo } from '../text';
 import type { Batches } from '../text';
 import { trainLoop } from '../train/loop';
 import type { BatchSource, TrainLoopResult } from '../train/loop';
+import { trainingEngine } from '../train/precision';
 import { Trainer } from '../train/trainer';
 import type { PretrainConfig } from './config';
 import { HeldOutLoss } from './held-out';
@@ -54,7 +55,8 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
   const start = await startingBundle({ model, dataset, task, labels: [], scratch, maxLength, seed });
   const { bundle, tokenizer } = start;
   const text = await textRows(context, config, bundle.manifest, tokenizer, info);
-  const warnings = [...start.warnings, ...text.warnings];
+  const { runtime, precision, warning } = trainingEngine(config.precision);
+  const warnings = [...start.warnings, ...text.warnings, ...(warning === undefined ? [] : [warning])];
   for (const warning of warnings) log('warn', warning);
   const objective = objectiveOf(bundle, tokenizer, config.masking);
   const compile = { threads };
@@ -63,7 +65,8 @@ export async function pretrain(config: PretrainConfig, context: PretrainContext)
     loss: objective.loss,
     optimizer: config.optimizer,
     seed,
-    compile,
+    runtime,
+    compile: { ...compile, precision },
     ...(config.dropout > 0 && { dropout: (graph: Model) => insertDropout(graph, { ratio: config.dropout }) }),
   });
   const heldOut = new HeldOutLoss(

@@ -1,8 +1,9 @@
 /** @file What a worker reports about its machine at start. */
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { readFileSync } from 'node:fs';
+import { bf16Obstacle, nativeRuntime } from './native';
 import { ortRuntime } from './ort';
-import type { RuntimeCapabilities } from './runtime';
+import type { Precision, RuntimeCapabilities } from './runtime';
 import { tfjsRuntime } from './tfjs';
 
 /** Instruction sets that decide how fast a transformer runs; the names of /proc/cpuinfo. */
@@ -40,6 +41,8 @@ export interface MachineCapabilities {
 export interface WorkerCapabilities {
   readonly machine: MachineCapabilities;
   readonly runtimes: readonly RuntimeCapabilities[];
+  /** What models can be trained in at full speed. */
+  readonly precisions: readonly Precision[];
 }
 
 /** Describes the machine; the instruction sets are known on Linux only. */
@@ -67,6 +70,7 @@ export function relevantFlags(cpuinfo: string): string[] {
 export async function workerCapabilities(): Promise<WorkerCapabilities> {
   return {
     machine: machineCapabilities(),
-    runtimes: [await ortRuntime.capabilities(), await tfjsRuntime.capabilities()],
+    runtimes: [await ortRuntime.capabilities(), await nativeRuntime.capabilities(), await tfjsRuntime.capabilities()],
+    precisions: bf16Obstacle() === undefined ? ['fp32', 'bf16'] : ['fp32'],
   };
 }

@@ -8,7 +8,12 @@ export interface HostTensor {
   readonly data: TypedArray;
 }
 
-export type RuntimeName = 'ort' | 'tfjs';
+export type RuntimeName = 'ort' | 'native' | 'tfjs';
+/**
+ * How matrix products are computed. `bf16` rounds their operands to bfloat16 (8 bits of precision) and sums in float32,
+ * where that is faster; everything else stays float32.
+ */
+export type Precision = 'fp32' | 'bf16';
 /** Where a runtime executes. */
 export type Device = 'cpu' | 'cuda' | 'webgpu';
 
@@ -27,6 +32,8 @@ export interface CompileOptions {
    * do not hold theirs at the same time, and a run that needs gigabytes takes a few percent longer.
    */
   readonly keepMemory?: boolean;
+  /** Default `fp32`, which gives the same bits in the runtimes `ort` and `native`; `bf16` needs `native`. */
+  readonly precision?: Precision;
 }
 
 /** A compiled graph. */
@@ -35,12 +42,15 @@ export interface Executable {
   readonly outputs: readonly string[];
   /**
    * Runs once. With `into`, outputs named there are written to that memory and those tensors returned; other outputs
-   * are freshly allocated. Blocks the calling thread in the `ort` runtime: run it in a child process.
-   * @throws ModelpressError `runtime.input` for a missing or ill-shaped input, `runtime.failed` otherwise.
+   * are freshly allocated. Blocks the calling thread in the `ort` runtime: run it in a child process. In the `native`
+   * runtime it does not: leave all memory alone until the promise settles.
+   * @param signal ends the run early where the runtime can (`native`)
+   * @throws ModelpressError `runtime.input` for a missing or ill-shaped input, `cancelled`, `runtime.failed` otherwise.
    */
   run(
     feeds: Readonly<Record<string, HostTensor>>,
     into?: Readonly<Record<string, HostTensor>>,
+    signal?: AbortSignal,
   ): Promise<Record<string, HostTensor>>;
   release(): Promise<void>;
 }

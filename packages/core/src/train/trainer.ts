@@ -147,7 +147,10 @@ export class Trainer {
     }
   }
 
-  /** The model's outputs for inputs of any shape that it takes, with the present weights and without dropout. */
+  /**
+   * The model's outputs for inputs of any shape that it takes, with the present weights and without dropout; in fp32,
+   * as the model will be served.
+   */
   async forward(inputs: BatchInputs): Promise<Record<string, HostTensor>> {
     this.forwardPass ??= this.compileForward();
     return (await this.forwardPass).run({ ...this.frozen, ...this.slabs.feeds, ...inputs });
@@ -247,7 +250,7 @@ export class Trainer {
   private compileForward(): Promise<Executable> {
     const model = clone(this.model);
     promoteToInputs(model, Object.keys({ ...this.slabs.feeds, ...this.frozen }));
-    return this.runtime.compile(model, this.options.compile);
+    return this.runtime.compile(model, { ...this.options.compile, precision: 'fp32' });
   }
 
   private applyMasks(): void {

@@ -85,7 +85,6 @@ enum { ORT_ATTRIBUTE_INT = 1, ORT_ATTRIBUTE_FLOAT = 3 };
   F(49, ort_status *, create_tensor,                                                                                   \
     (const ort_memory_info *memory, void *data, size_t bytes, const int64_t *dims, size_t rank, int type,              \
      ort_value **out))                                                                                                 \
-  F(50, ort_status *, is_tensor, (const ort_value *value, int *out))                                                   \
   F(51, ort_status *, get_tensor_data, (ort_value * value, void **out))                                                \
   F(55, ort_status *, get_tensor_info, (const ort_type_info *type, const ort_tensor_info **out))                       \
   F(56, ort_status *, get_onnx_type, (const ort_type_info *type, int *out))                                            \

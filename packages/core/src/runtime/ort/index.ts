@@ -4,6 +4,7 @@ import * as ort from 'onnxruntime-node';
 import { unsupported } from '../../errors';
 import { Model } from '../../graph';
 import { writeModel } from '../../onnx';
+import { requireFp32 } from '../require-fp32';
 import type { CompileOptions, Device, Executable, Runtime, RuntimeCapabilities } from '../runtime';
 import { deviceReports } from './devices';
 import { compileError } from './errors';
@@ -28,7 +29,8 @@ class OrtRuntime implements Runtime {
     model: Model | Uint8Array | { readonly path: string },
     options: CompileOptions = {},
   ): Promise<Executable> {
-    const { device = 'cpu' } = options;
+    const { device = 'cpu', precision } = options;
+    requireFp32('onnxruntime-node', precision);
     await requireDevice(device);
     const settings = sessionOptions(device, options);
     try {

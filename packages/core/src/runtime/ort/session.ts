@@ -1,17 +1,17 @@
 /** @file One onnxruntime session behind the Executable interface. */
 import * as ort from 'onnxruntime-node';
 import { invalid } from '../../errors';
-import { DTYPES, formatShape, sizeOf } from '../../graph';
+import { DTYPES } from '../../graph';
 import type { DType } from '../../graph';
+import { checkTensor } from '../check-tensor';
+import type { ExpectedTensor } from '../check-tensor';
 import type { Executable, HostTensor } from '../runtime';
 import { runError } from './errors';
-
-type Metadata = ort.InferenceSession.ValueMetadata;
 
 export class OrtExecutable implements Executable {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  private readonly types: ReadonlyMap<string, Metadata>;
+  private readonly types: ReadonlyMap<string, ExpectedTensor>;
   /** Tensors that were checked and wrapped before: a training step feeds the same parameters every time. */
   private readonly wrapped = new Map<string, WeakMap<HostTensor, ort.Tensor>>();
   private released = false;
@@ -19,7 +19,11 @@ export class OrtExecutable implements Executable {
   constructor(private readonly session: ort.InferenceSession) {
     this.inputs = session.inputNames;
     this.outputs = session.outputNames;
-    this.types = new Map([...session.inputMetadata, ...session.outputMetadata].map((type) => [type.name, type]));
+    this.types = new Map(
+      [...session.inputMetadata, ...session.outputMetadata].flatMap((type) =>
+        type.isTensor ? [[type.name, { dtype: type.type, dims: type.shape }] as const] : [],
+      ),
+    );
   }
 
   /**
@@ -53,32 +57,12 @@ export class OrtExecutable implements Executable {
     if (!byTensor) this.wrapped.set(name, (byTensor = new WeakMap()));
     let wrapped = byTensor.get(tensor);
     if (!wrapped) {
-      check(name, role, tensor, this.types.get(name));
+      checkTensor(name, role, tensor, this.types.get(name));
       wrapped = toOrt(tensor);
       byTensor.set(tensor, wrapped);
     }
     return wrapped;
   }
-}
-
-/** Compares dtype, dimensions and size with what the session expects. */
-function check(name: string, role: 'input' | 'output', tensor: HostTensor, expected: Metadata | undefined): void {
-  const fail = (message: string): never => {
-    throw invalid('runtime.input', `The ${role} "${name}" ${message}.`, { field: name });
-  };
-  const { length } = tensor.data;
-  if (!(tensor.data instanceof DTYPES[tensor.dtype].array)) {
-    fail(`is declared ${tensor.dtype} but holds a ${tensor.data.constructor.name}`);
-  }
-  if (length !== Math.ceil((sizeOf(tensor.dims) * DTYPES[tensor.dtype].bits) / (8 * tensor.data.BYTES_PER_ELEMENT))) {
-    fail(`is declared ${formatShape(tensor.dims)} but holds ${length} elements`);
-  }
-  if (!expected?.isTensor) return;
-  if (expected.type !== tensor.dtype) fail(`must be ${expected.type}, not ${tensor.dtype}`);
-  const { shape } = expected;
-  const fits =
-    shape.length === tensor.dims.length && shape.every((dim, i) => typeof dim === 'string' || dim === tensor.dims[i]);
-  if (!fits) fail(`must have the shape ${formatShape(shape)}, not ${formatShape(tensor.dims)}`);
 }
 
 function toOrt({ dtype, data, dims }: HostTensor): ort.Tensor {

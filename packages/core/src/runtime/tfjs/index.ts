@@ -1,6 +1,7 @@
 /** @file The second runtime: TensorFlow.js, on its CPU backend (an independent oracle in tests) or on CUDA. */
 import { Model } from '../../graph';
 import { readModel, readModelFile } from '../../onnx';
+import { requireFp32 } from '../require-fp32';
 import type { CompileOptions, Executable, Runtime, RuntimeCapabilities } from '../runtime';
 import { TfjsExecutable } from './executable';
 import { loadTensorFlow, tfjsCapabilities } from './library';
@@ -12,11 +13,12 @@ class TfjsRuntime implements Runtime {
     return tfjsCapabilities();
   }
 
-  /** Of the options, only `device` has a meaning here. */
+  /** Of the options, `device` has a meaning here, and `precision` must be `fp32`. */
   async compile(
     model: Model | Uint8Array | { readonly path: string },
-    { device = 'cpu' }: CompileOptions = {},
+    { device = 'cpu', precision }: CompileOptions = {},
   ): Promise<Executable> {
+    requireFp32('TensorFlow.js', precision);
     return new TfjsExecutable(await loadTensorFlow(device), await load(model));
   }
 }
