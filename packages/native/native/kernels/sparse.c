@@ -7,11 +7,8 @@
 #include "spread.h"
 #include "target.h"
 
-enum {
-  /** Weights that one task walks over for each panel: they stay in the second-level cache. */
-  CHUNK_BYTES = 192 * 1024,
-  BLOCK_PANELS = 4
-};
+/** Each panel is shared by so many tasks that there are about this many, whatever the rows. */
+enum { ENOUGH_TASKS = 16 };
 
 static const char MAGIC[8] = {'M', 'P', 'S', 'P', 'A', 'R', 'S', 'E'};
 static const size_t LARGEST_SIZE = INT32_MAX;
@@ -158,7 +155,7 @@ typedef struct {
   mp_sparse_view w;
   const float *x, *bias;
   float *y, *panels;
-  size_t m, row_panels, row_blocks, strips, chunks;
+  size_t m, row_panels, strips, chunks;
 } product;
 
 static int uses_few_rows(const mp_sparse_level *level, mp_sparse_pattern pattern, size_t m) {
@@ -180,21 +177,18 @@ static void pack_task(void *argument, size_t panel) {
                       p->panels + panel * MP_SPARSE_ROWS * p->w.k);
 }
 
-/** A block of panels times a chunk of strips. */
+/** A panel, which stays in the second-level cache, times a chunk of strips, whose weights stream past it. */
 static void multiply_task(void *argument, size_t index) {
   const product *p = argument;
-  const size_t block = index % p->row_blocks;
-  const size_t chunk = index / p->row_blocks;
+  const size_t panel = index / p->chunks;
+  const size_t chunk = index % p->chunks;
+  const size_t row = panel * MP_SPARSE_ROWS;
+  const size_t rows = mp_smaller(MP_SPARSE_ROWS, p->m - row);
   const size_t last_strip = (chunk + 1) * p->strips / p->chunks;
-  const size_t last_panel = mp_smaller(p->row_panels, (block + 1) * BLOCK_PANELS);
-  for (size_t panel = block * BLOCK_PANELS; panel < last_panel; panel++) {
-    const size_t row = panel * MP_SPARSE_ROWS;
-    const size_t rows = mp_smaller(MP_SPARSE_ROWS, p->m - row);
-    for (size_t strip = chunk * p->strips / p->chunks; strip < last_strip; strip++) {
-      const size_t column = strip * MP_STRIP;
-      p->level->strip(&p->w, strip, p->panels + panel * MP_SPARSE_ROWS * p->w.k, rows,
-                      p->bias != NULL ? p->bias + column : NULL, p->y + row * p->w.n + column);
-    }
+  for (size_t strip = chunk * p->strips / p->chunks; strip < last_strip; strip++) {
+    const size_t column = strip * MP_STRIP;
+    p->level->strip(&p->w, strip, p->panels + panel * MP_SPARSE_ROWS * p->w.k, rows,
+                    p->bias != NULL ? p->bias + column : NULL, p->y + row * p->w.n + column);
   }
 }
 
@@ -217,14 +211,14 @@ mp_status mp_sparse_gemm(const mp_context *context, const void *pack, const floa
   if (!mp_cpu_supports(context->cpu)) return MP_UNSUPPORTED;
   product p = {.level = level_of(context->cpu), .w = view_of(pack), .x = x, .bias = bias, .y = y, .panels = scratch, .m = m};
   p.row_panels = mp_divide_up(m, MP_SPARSE_ROWS);
-  p.row_blocks = mp_divide_up(p.row_panels, BLOCK_PANELS);
   p.strips = mp_divide_up(p.w.n, MP_STRIP);
-  p.chunks = mp_smaller(p.strips, mp_divide_up(p.w.entries * p.w.width * sizeof(float), CHUNK_BYTES) + 1);
-  if (uses_few_rows(p.level, p.w.pattern, m)) {
+  const int few_rows = uses_few_rows(p.level, p.w.pattern, m);
+  p.chunks = mp_smaller(p.strips, mp_divide_up(ENOUGH_TASKS, few_rows || m == 0 ? 1 : p.row_panels));
+  if (few_rows) {
     mp_spread(context, few_rows_task, p.chunks, &p);
     return MP_OK;
   }
   mp_spread(context, pack_task, p.row_panels, &p);
-  mp_spread(context, multiply_task, p.row_blocks * p.chunks, &p);
+  mp_spread(context, multiply_task, p.row_panels * p.chunks, &p);
   return MP_OK;
 }
