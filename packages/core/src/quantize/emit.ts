@@ -54,6 +54,11 @@ export class SiteEmitter {
     return this.graph.addInitializer(this.graph.uniqueName(hint), tensor);
   }
 
+  /** Gives a value a name like `hint`. */
+  rename(value: Value, hint: string): void {
+    this.graph.renameValue(value, this.graph.uniqueName(hint));
+  }
+
   /** One output node in front of `before`; returns its output. */
   node(
     before: Node,
