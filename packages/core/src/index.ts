@@ -24,3 +24,4 @@ export * from './prune';
 export * from './dan';
 export * from './factorize';
 export * from './sensitivity';
+export * from './share';

@@ -5,7 +5,10 @@ import type { Graph, Node, Value } from '../graph';
 
 /** The MatMul that multiplies by a component's matrix. */
 export function matMulOf(graph: Graph, entry: ComponentEntry): Node {
-  const node = graph.value(entry.weight).consumers[0];
+  const [node, another] = graph.value(entry.weight).consumers;
+  if (another) {
+    throw unsupported('adapt.shared', `${entry.weight} is used by several layers, which cannot be adapted each alone.`);
+  }
   if (node?.opType !== 'MatMul' || entry.transposed) {
     throw unsupported(
       'adapt.not-a-matmul',

@@ -1,21 +1,37 @@
 /** @file The parts of a manifest that are computed from the graph. */
 import { isFloat } from '../graph';
 import type { Model, Tensor, Value } from '../graph';
-import type { ComponentEntry, Manifest } from './manifest';
+import type { CodebookEntry, ComponentEntry, Manifest } from './manifest';
 
 /** Facts about a model's weights. */
 export type WeightFacts = Pick<Manifest, 'parameters' | 'sparsity'>;
 
-/** Counts parameters and zeros. Rank-0 floats (scales, epsilons) and integers of shape arithmetic are no parameters. */
-export function weightFacts(model: Model, components: readonly ComponentEntry[]): WeightFacts {
-  const parameters = model.graph.initializers.filter(isWeight);
+/**
+ * Counts parameters and zeros. Rank-0 floats (scales, epsilons) and integers of shape arithmetic are no parameters. A
+ * weight that layers share counts once; one that is stored as codes counts with the elements that it decodes to.
+ */
+export function weightFacts(
+  model: Model,
+  components: readonly ComponentEntry[],
+  codebooks: readonly CodebookEntry[] = [],
+): WeightFacts {
+  const centroids = new Set(codebooks.map((entry) => entry.centroids));
+  const parameters = model.graph.initializers.filter((value) => isWeight(value) && !centroids.has(value.name));
   const tables = new Set(components.filter((c) => c.component === 'embeddings').map((c) => c.weight));
+  const decoded = [...new Map(codebooks.map((entry) => [entry.weight, entry])).values()];
+  const coded = (entries: readonly CodebookEntry[]): number =>
+    entries.reduce((sum, { dims: [rows, columns] }) => sum + rows * columns, 0);
   const count = (values: readonly Value[]): number => values.reduce((sum, value) => sum + value.constant!.size, 0);
   const sparsity = parameters
     .map((value) => [value.name, shareOfZeros(value.constant!)] as const)
     .filter(([, share]) => share > 0);
   return {
-    parameters: { total: count(parameters), embeddings: count(parameters.filter(({ name }) => tables.has(name))) },
+    parameters: {
+      total: count(parameters) + coded(decoded),
+      embeddings:
+        count(parameters.filter(({ name }) => tables.has(name))) +
+        coded(decoded.filter(({ component }) => component === 'embeddings')),
+    },
     sparsity: Object.fromEntries(sparsity),
   };
 }
@@ -40,5 +56,5 @@ function shareOfZeros(tensor: Tensor): number {
 /** The manifest of the same model after its weights or shape have changed. */
 export function refreshManifest(manifest: Manifest, model: Model, changes: Partial<Manifest> = {}): Manifest {
   const changed = { ...manifest, ...changes };
-  return { ...changed, ...weightFacts(model, changed.components) };
+  return { ...changed, ...weightFacts(model, changed.components, changed.codebooks) };
 }

@@ -33,17 +33,14 @@ const componentEntry = z.object({
 });
 export type ComponentEntry = z.infer<typeof componentEntry>;
 
-/** A weight that is stored as codes into a table of centroids and decoded by nodes of the graph. */
-const codebookEntry = z.object({
-  component: z.enum(COMPONENTS),
-  layer: z.int().min(0).optional(),
-  /** Value of the decoded matrix in model.onnx, under the name that the weight had. */
-  weight: z.string(),
+/**
+ * A weight that is stored as codes into tables of centroids and decoded by nodes of the graph: `weight` is the decoded
+ * value, not an initializer.
+ */
+const codebookEntry = componentEntry.extend({
   dims: z.tuple([z.int().positive(), z.int().positive()]),
-  transposed: z.boolean().optional(),
-  bias: z.string().optional(),
   bits: z.int().min(1).max(8),
-  /** Initializer of the centroids, float32 [groups, 2^bits]; rows are shared out evenly among the groups. */
+  /** Initializer of the centroids, float32 [tables * 2^bits]. */
   centroids: z.string(),
   /** Initializer of the packed codes, uint8. */
   codes: z.string(),
@@ -82,7 +79,7 @@ export const manifestSchema = z
     /** Absent for a bundle without a tokenizer: only stages that need no text accept it. */
     tokenizer: z.object({ kind: z.enum(['wordpiece', 'byte-bpe', 'word', 'ngram']), padId: z.int().min(0) }).optional(),
     components: z.array(componentEntry),
-    /** Weights that are no initializers any more; absent where there are none. */
+    /** Weights that are stored as codes; they are not among the components. Absent where there are none. */
     codebooks: z.array(codebookEntry).optional(),
     structure: structure.optional(),
     parameters: z.object({ total: z.int().min(0), embeddings: z.int().min(0) }),

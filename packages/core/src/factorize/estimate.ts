@@ -1,6 +1,6 @@
 /** @file What factorization will do to a model, from its manifest alone. */
 import { COMPONENTS } from '../bundle/manifest';
-import type { Component, Manifest } from '../bundle/manifest';
+import type { Component, ComponentEntry, Manifest, Structure } from '../bundle/manifest';
 import type { Estimate, StagePreview } from '../stages/stage';
 import type { FactorizeConfig } from './config';
 import { breakEvenRank } from './low-rank';
@@ -27,16 +27,15 @@ export function knownMatrices(
   if (!structure) return undefined;
   const whole = components.filter((entry) => chosen.includes(entry.component) && !entry.factor);
   return whole.flatMap(({ component, layer, weight }) => {
-    const [rows, columns] = sizeOf(component, layer, weight, structure);
+    const [rows, columns] = sizeOfComponent({ component, layer, weight }, structure);
     return rows > 0 && columns > 0 ? [{ component, layer, rows, columns }] : [];
   });
 }
 
-function sizeOf(
-  component: Component,
-  layer: number | undefined,
-  weight: string,
-  { hidden, layers, vocabulary, positions }: NonNullable<Manifest['structure']>,
+/** [in, out] of a matrix of a known structure; zeros for the classifier, whose width the structure does not say. */
+export function sizeOfComponent(
+  { component, layer, weight }: Pick<ComponentEntry, 'component' | 'layer' | 'weight'>,
+  { hidden, layers, vocabulary, positions }: Structure,
 ): [number, number] {
   const sizes = layer === undefined ? undefined : layers[layer];
   const [query, value, ffn] = [sum(sizes?.queryDims ?? []), sum(sizes?.valueDims ?? []), sizes?.ffn ?? 0];

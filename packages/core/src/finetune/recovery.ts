@@ -10,7 +10,7 @@ import { trainingSchema } from './config';
 import { taskLoss } from './loss';
 import type { TaskLoss } from './loss';
 import { lossOptions, trainOn } from './train-on';
-import type { TokenizedData, TrainingContext, TrainingOutcome } from './train-on';
+import type { TokenizedData, TrainingContext, TrainingOutcome, TrainingRunOptions } from './train-on';
 
 /** Training settings of a stage that works without any training, too. */
 export const recoverySchema = trainingSchema.extend({
@@ -54,6 +54,10 @@ export interface RecoveryOptions {
   /** Folder of the bundle that teaches. */
   readonly original: string;
   readonly data: TokenizedData;
+  /** Weights to train; default all. */
+  readonly trainable?: readonly string[];
+  /** Hears of the trainer before the first step and may observe its steps. */
+  readonly hooks?: TrainingRunOptions['hooks'];
 }
 
 /** What training did, and the bundle with its weights. */
@@ -61,12 +65,13 @@ export interface Recovery extends Omit<TrainingOutcome, 'trainer'> {
   readonly bundle: Bundle;
 }
 
-/** Trains every float weight of a bundle on the data. @throws ModelpressError `train.*`, `cancelled` */
+/** Trains the weights of a bundle on the data. @throws ModelpressError `train.*`, `cancelled` */
 export async function recover(bundle: Bundle, options: RecoveryOptions): Promise<Recovery> {
-  const { config, context, original, data } = options;
+  const { config, context, original, data, hooks } = options;
   const { model, manifest } = bundle;
   const loss = await recoveryLoss(config, context, original, bundle, data);
-  const training = { manifest, model, trainable: parameterNames(model), loss, data, config };
+  const trainable = options.trainable ?? parameterNames(model);
+  const training = { manifest, model, trainable, loss, data, config, ...(hooks && { hooks }) };
   return trainOn(training, context, ({ trainer, ...outcome }) => {
     const trained = trainer.exportModel();
     return { ...outcome, bundle: { ...bundle, model: trained, manifest: refreshManifest(manifest, trained) } };

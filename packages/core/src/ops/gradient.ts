@@ -65,8 +65,10 @@ export function unbroadcast(build: GraphBuilder, gradient: Value, target: Value)
   return reshape(build, summed, to);
 }
 
-/** Up to so many rows, adding rows as a product with a one-hot matrix is faster than adding them one by one. */
+/** Up to so many rows, adding rows as a product with a one-hot matrix is faster than adding them one by one, */
 const MAX_ONE_HOT = 256;
+/** as long as that matrix is not larger than the caches (a whole weight looked up in a table of 16 values). */
+const MAX_ONE_HOT_ELEMENTS = 2 ** 22;
 
 /** Whether indices are known now and all different. */
 function areDistinct(indices: Value, length: number): boolean {
@@ -90,7 +92,7 @@ function addRows(build: GraphBuilder, ids: Value, rows: Value, length: number): 
     const inputs = [zeros(build, [length, width]), reshape(build, ids, [count, 1]), rows];
     return build.op('ScatterND', inputs, { reduction: 'add' });
   }
-  if (length <= MAX_ONE_HOT) {
+  if (length <= MAX_ONE_HOT && count * length <= MAX_ONE_HOT_ELEMENTS) {
     const wide = ids.dtype === 'int64' ? ids : build.op('Cast', [ids], { to: DTYPES.int64.onnx });
     const values = build.constant(Tensor.float32([2], [0, 1]), 'offOn');
     const oneHot = build.op('OneHot', [reshape(build, wide, [count]), build.scalar(length, 'int64'), values]);

@@ -59,9 +59,10 @@ interface Run {
 const isScored = (importance: string): importance is ScoredImportance =>
   importance === 'movement' || importance === 'pst' || importance === 'l0';
 
-/** Matrices with a target above zero. @throws invalid `prune.no-component` when the model has none of them */
+/** Matrices with a target above zero; one that layers share once. @throws invalid `prune.no-component` when the model has none of them */
 export function prunableEntries({ manifest }: Pick<Bundle, 'manifest'>, config: PruneConfig): ComponentEntry[] {
-  const entries = manifest.components.filter(({ component }) => targetOf(component, config) > 0);
+  const chosen = manifest.components.filter(({ component }) => targetOf(component, config) > 0);
+  const entries = [...new Map(chosen.map((entry) => [entry.weight, entry])).values()];
   if (entries.length > 0) return entries;
   throw invalid('prune.no-component', `The model has none of the matrices ${PRUNABLE.join(', ')} to prune.`, {
     field: 'targets',

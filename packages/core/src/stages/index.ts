@@ -9,12 +9,24 @@ import { pretrainStage } from './pretrain';
 import { pruneStage } from './prune';
 import { quantizeStage } from './quantize';
 import { sensitivityStage } from './sensitivity';
+import { shareStage } from './share';
 import type { QueueName, StageDefinition } from './stage';
 
 export * from './stage';
 
 /** Stage types that this version implements. */
-export const STAGE_TYPES = ['pretrain', 'finetune', 'distill', 'prune', 'factorize', 'quantize', 'sensitivity', 'evaluate', 'benchmark'] as const;
+export const STAGE_TYPES = [
+  'pretrain',
+  'finetune',
+  'distill',
+  'prune',
+  'factorize',
+  'share',
+  'quantize',
+  'sensitivity',
+  'evaluate',
+  'benchmark',
+] as const;
 export type StageType = (typeof STAGE_TYPES)[number];
 
 /** Every stage by type. */
@@ -24,6 +36,7 @@ export const STAGES: Readonly<Record<StageType, StageDefinition>> = {
   distill: distillStage,
   prune: pruneStage,
   factorize: factorizeStage,
+  share: shareStage,
   quantize: quantizeStage,
   sensitivity: sensitivityStage,
   evaluate: evaluateStage,
