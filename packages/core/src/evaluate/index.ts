@@ -21,4 +21,6 @@ export type { GeneratedExample, GenerationOptions, GenerationScores } from './sc
 export { ALL_METRICS, isShare, metricsOf } from './task-metrics';
 export { scoreRegression } from './regression';
 export type { RegressionScores } from './regression';
+export { measureRobustness } from './robustness';
+export type { PerturbedAccuracy, Robustness, RobustnessOptions } from './robustness';
 export { meanRougeL, rougeL } from './rouge';

@@ -1,29 +1,41 @@
 /** @file Results of classifiers: figures with intervals, and the comparison with the original. */
-import type { Predictions } from '../evaluate';
+import type { Predictions, Robustness } from '../evaluate';
 import type { Measurement } from '../report/measurement';
-import { classificationSections } from './evaluate-report';
+import { classificationSections, robustnessSections } from './evaluate-report';
 import { compare, FIGURES, score } from './evaluate-scoring';
 import type { Compared, Figure, Resampling, Scored } from './evaluate-scoring';
 import type { StageResult } from './stage';
 
+/** What one classifier was asked. */
+export interface Classified {
+  readonly predictions: Predictions;
+  /** Absent where it was not asked for. */
+  readonly robustness?: Robustness;
+}
+
 export function classificationOutcome(
-  candidate: Predictions,
-  baseline: Predictions | undefined,
+  candidate: Classified,
+  baseline: Classified | undefined,
   warnings: readonly string[],
   split: string,
   options: Resampling,
 ): StageResult {
-  const result = score(candidate, options);
-  const original = baseline && score(baseline, options);
+  const result = score(candidate.predictions, options);
+  const original = baseline && score(baseline.predictions, options);
   const compared = original && compare(original, result, options);
   return {
     measurements: [
       ...modelMeasurements(result, 'candidate', split),
       ...(original ? modelMeasurements(original, 'baseline', split) : []),
       ...(compared ? comparisonMeasurements(compared, split) : []),
+      ...robustnessMeasurements(candidate.robustness, 'candidate', split),
+      ...robustnessMeasurements(baseline?.robustness, 'baseline', split),
     ],
-    sections: classificationSections(result, original, compared, split),
-    warnings: [...warnings, ...dataWarnings(candidate)],
+    sections: [
+      ...classificationSections(result, original, compared, split),
+      ...robustnessSections(candidate.robustness, baseline?.robustness),
+    ],
+    warnings: [...warnings, ...dataWarnings(candidate.predictions)],
   };
 }
 
@@ -43,6 +55,21 @@ function modelMeasurements(
       context,
       ...(metric in intervals ? { interval: intervals[metric as Figure] } : {}),
     }));
+}
+
+function robustnessMeasurements(
+  robustness: Robustness | undefined,
+  subject: Measurement['subject'],
+  split: string,
+): Measurement[] {
+  if (!robustness) return [];
+  const figure = (metric: string, value: number): Measurement => {
+    return { metric, value, unit: 'ratio', subject, context: { split, rows: robustness.rows } };
+  };
+  return [
+    figure('robustness', robustness.retained),
+    ...robustness.perturbed.map(({ perturbation, accuracy }) => figure(`robustness.${perturbation}`, accuracy)),
+  ];
 }
 
 function comparisonMeasurements({ differences, pValue, fidelity }: Compared, split: string): Measurement[] {

@@ -1,4 +1,5 @@
 /** @file What the evaluate stage shows of a classifier. */
+import type { Robustness } from '../evaluate';
 import { formatValue, metricName } from '../report/format';
 import type { ReportSection } from '../report/measurement';
 import { FIGURES } from './evaluate-scoring';
@@ -103,4 +104,35 @@ function mistakesTable({ confusion, predictions: { labelNames } }: Scored): Repo
       .slice(0, MISTAKES)
       .map(({ truth, predicted, count }) => [labelNames[truth], labelNames[predicted], count]),
   };
+}
+
+/** Accuracy of both models on changed texts, the same texts for both. */
+export function robustnessSections(result: Robustness | undefined, original: Robustness | undefined): ReportSection[] {
+  if (!result) return [];
+  const kept = (accuracy: number, { clean }: Robustness): string | null =>
+    clean === 0 ? null : ratio(accuracy / clean);
+  const spread = (accuracies: readonly number[]): string | null =>
+    accuracies.length < 2 ? null : `${ratio(Math.min(...accuracies))} to ${ratio(Math.max(...accuracies))}`;
+  return [
+    {
+      kind: 'table',
+      title: 'Robustness',
+      columns: ['Texts', 'Original', 'Result', 'Kept by the original', 'Kept by the result', 'Result over seeds'],
+      rows: [
+        ['as they are', original ? ratio(original.clean) : null, ratio(result.clean), null, null, null],
+        ...result.perturbed.map(({ perturbation, accuracy, accuracies }, i) => {
+          const before = original?.perturbed[i]?.accuracy;
+          return [
+            perturbation,
+            before === undefined ? null : ratio(before),
+            ratio(accuracy),
+            original && before !== undefined ? kept(before, original) : null,
+            kept(accuracy, result),
+            spread(accuracies),
+          ];
+        }),
+      ],
+      note: `Accuracy on ${result.rows} rows, the same changed texts for both models.`,
+    },
+  ];
 }

@@ -8,7 +8,7 @@ import { quantizeStage } from './quantize';
 import type { StageResult } from './stage';
 import { datasetFolder, testContext, tinyBundle, tinyExamples } from './testing';
 
-const config = (given: object = {}) => evaluateStage.schema.parse(given);
+const config = (given: object = {}) => evaluateStage.schema.parse({ robustness: { perturbations: [] }, ...given });
 const figure = ({ measurements }: StageResult, metric: string, subject = 'candidate') =>
   measurements.find((measurement) => measurement.metric === metric && measurement.subject === subject);
 
@@ -48,7 +48,7 @@ describe('evaluate stage', () => {
     expect(figure(quantized, 'fidelity.labels', 'comparison')?.value).toBeGreaterThan(0.95);
     expect(figure(quantized, 'fidelity.probabilities', 'comparison')?.value).toBeGreaterThan(0.95);
     const unlike = await evaluateStage.run(
-      config(),
+      config({ robustness: { seeds: 1 } }),
       testContext({ model: other, baseline: model, datasets: { data } }),
     );
     expect(figure(unlike, 'fidelity.labels', 'comparison')?.value).toBeLessThan(0.95);
@@ -61,7 +61,14 @@ describe('evaluate stage', () => {
       'By class',
       'Confusions (row: true class, column: predicted)',
       'Most frequent mistakes',
+      'Robustness',
     ]);
+    for (const subject of ['candidate', 'baseline']) {
+      const kinds = ['typos', 'upper-case', 'word-drop'].map((kind) => figure(unlike, `robustness.${kind}`, subject));
+      expect(kinds.map((one) => one?.context)).toEqual(kinds.map(() => ({ split: 'test', rows: 120 })));
+      // The tokenizer reads upper case as lower case.
+      expect(kinds[1]?.value).toBe(figure(unlike, 'accuracy', subject)?.value);
+    }
   });
 
   it('goes on without an original that cannot be read, and says so', async () => {

@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { readManifest } from '../bundle';
 import type { Manifest } from '../bundle';
 import { invalid, ModelpressError, unsupported } from '../errors';
-import { predict, scoreRegression } from '../evaluate';
+import { measureRobustness, PERTURBATIONS, predict, scoreRegression } from '../evaluate';
 import type { PredictOptions } from '../evaluate';
 import { ortRuntime } from '../runtime';
 import { readDatasetInfo, SPLITS } from '../text';
 import type { DatasetInfo, Split } from '../text';
 import { classificationOutcome } from './evaluate-classification';
+import type { Classified } from './evaluate-classification';
 import { generationOutcome, generationScores, languageScores } from './evaluate-language';
 import type { Score } from './evaluate-language';
 import { plainOutcome } from './evaluate-plain';
@@ -26,6 +27,18 @@ const schema = z.strictObject({
     .max(100_000)
     .default(1000)
     .describe('Bootstrap resamples behind each confidence interval.'),
+  robustness: z
+    .strictObject({
+      perturbations: z
+        .array(z.enum(PERTURBATIONS))
+        .default(['typos', 'upper-case', 'word-drop'])
+        .describe('Changes to the texts; none: not measured.'),
+      rate: z.number().gt(0).max(1).default(0.1).describe('Share of words that typos and drops touch.'),
+      seeds: z.int().min(1).max(20).default(2).describe('Times that changes by chance are made, each on other words.'),
+      rows: z.int().min(10).default(300).describe('Rows at most, drawn at random.'),
+    })
+    .prefault({})
+    .describe('Of classifiers: accuracy on texts with small changes, of both models.'),
   generation: z
     .strictObject({
       prompts: z.int().min(1).default(200).describe('Prompts to answer: the first of the split.'),
@@ -38,10 +51,10 @@ type EvaluateConfig = z.infer<typeof schema>;
 
 export const evaluateStage: StageDefinition<EvaluateConfig> = {
   type: 'evaluate',
-  version: 2,
+  version: 3,
   queue: 'bench',
   summary:
-    'Measures quality beside the original model: accuracy, macro F1, per class, fidelity; perplexity, BLEU and ROUGE-L of language models.',
+    'Measures quality beside the original model: accuracy, macro F1, per class, fidelity, robustness; perplexity, BLEU and ROUGE-L of language models.',
   schema,
   needs: { model: true, baseline: true, datasets: ['data'] },
   makesModel: false,
@@ -97,7 +110,7 @@ async function run(config: EvaluateConfig, context: StageContext): Promise<Stage
   switch (task) {
     case 'classification':
     case 'pair-classification':
-      return classificationOutcome(...(await both(evaluation, model, baseline, predict)), split, {
+      return classificationOutcome(...(await both(evaluation, model, baseline, classifierScores(evaluation))), split, {
         resamples: config.resamples,
         seed: context.seed,
       });
@@ -121,6 +134,21 @@ interface Evaluation {
   readonly data: string;
   readonly split: Split;
 }
+
+/** Predictions, and how they hold on changed texts. */
+const classifierScores =
+  ({ config: { robustness }, context: { seed } }: Evaluation): Score<Classified> =>
+  async (model, data, split, options) => {
+    const isAsked = robustness.perturbations.length > 0;
+    const part = (start: number, share: number): PredictOptions => ({
+      ...options,
+      onProgress: (fraction) => options.onProgress?.(start + share * fraction),
+    });
+    const predictions = await predict(model, data, split, part(0, isAsked ? 0.4 : 1));
+    if (!isAsked || predictions.labels.some(Number.isNaN)) return { predictions };
+    const settings = { ...robustness, seed };
+    return { predictions, robustness: await measureRobustness(model, data, split, settings, part(0.4, 0.6)) };
+  };
 
 async function regressionScores(...args: Parameters<Score<unknown>>): Promise<Record<string, number>> {
   const { logits, labels } = await predict(...args);
