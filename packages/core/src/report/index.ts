@@ -1,5 +1,6 @@
 export * from './build';
 export * from './compare';
+export * from './eight-measures';
 export * from './format';
 export * from './goals';
 export { renderReport } from './html/page';

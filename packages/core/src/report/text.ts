@@ -1,5 +1,6 @@
 /** @file A report for terminals. */
 import { isPair, speedup } from './compare';
+import { eightMeasures } from './eight-measures';
 import { formatChange, formatContext, formatSeconds, formatValue, metricName } from './format';
 import type { Report } from './report';
 
@@ -23,6 +24,21 @@ function figureLines({ comparisons }: Report): string[] {
     baseline === null ? '' : formatChange(baseline, candidate, unit),
   ]);
   return alignColumns([['', 'original', 'result', 'change'], ...rows]);
+}
+
+function measureLines(report: Report): string[] {
+  const measures = eightMeasures(report);
+  if (measures.length === 0) return [];
+  const rows = measures.map(({ measure, original, result, change }) => [
+    measure,
+    original ?? '-',
+    result ?? '-',
+    change ?? '',
+  ]);
+  const lines = alignColumns([['Eight measures', 'original', 'result', 'change'], ...rows]);
+  const width = Math.max(...lines.map((line) => line.length));
+  const notes = ['', ...measures.map(({ note }) => note)];
+  return ['', ...lines.map((line, i) => `${line.padEnd(width)}  ${notes[i]}`.trimEnd())];
 }
 
 function headlineLine({ comparisons }: Report): string[] {
@@ -71,6 +87,7 @@ export function renderReportText(report: Report): string {
     '',
     ...figureLines(report),
     ...goalLines(report),
+    ...measureLines(report),
     '',
     'Stages',
     ...alignColumns(stageRows),

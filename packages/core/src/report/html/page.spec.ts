@@ -131,6 +131,18 @@ describe('renderReports', () => {
     expect(renderReports([{ values: {}, report }])).toBe(renderReport(report));
   });
 
+  it('tells the spread over seeds of variants that are otherwise the same', () => {
+    const seeds = [0, 0.02].flatMap((drop, seed) =>
+      [0.2, 0.6].map((target) => {
+        const { values, report } = variant(target, 1, drop);
+        return { values: { ...values, seed }, report };
+      }),
+    );
+    const text = renderReports(seeds);
+    expect(text.match(/Accuracy 91\.62 % ± 1\.41 points over 2 seeds/g)).toHaveLength(2);
+    expect(page).not.toContain('Over seeds');
+  });
+
   it('sets the variants against each other and marks those that none beats', () => {
     expect(page).toContain('A sweep of 3 variants; every goal is met by 1.');
     expect(page).toContain('Accuracy against size on disk');

@@ -2,7 +2,7 @@ import type { Report } from '../report';
 import { environmentSection, figureTable, inputSection, latencySection, pipeline, stageList } from './details';
 import { html, type Markup } from './markup';
 import { styleSheet } from './style';
-import { goalTable, headline, verdict, warningBox } from './summary';
+import { goalTable, headline, measureTable, verdict, warningBox } from './summary';
 
 const day = (time: string): string => `${time.slice(0, 10)} ${time.slice(11, 16)} UTC`;
 
@@ -35,8 +35,9 @@ export function page({ name, id, createdAt, finishedAt }: Report['job'], top: Ma
 
 /** What the report of one variant says, from the figures that matter to the single stages. */
 export const reportBody = (report: Report, scope = ''): Markup => html`
-  ${headline(report)} ${warningBox(report.warnings)} ${goalTable(report.goals)} ${latencySection(report)}
-  ${stageList(report, scope)} ${figureTable(report)} ${environmentSection(report)} ${inputSection(report)}
+  ${headline(report)} ${warningBox(report.warnings)} ${goalTable(report.goals)} ${measureTable(report)}
+  ${latencySection(report)} ${stageList(report, scope)} ${figureTable(report)} ${environmentSection(report)}
+  ${inputSection(report)}
 `;
 
 /** A report as one HTML page. */

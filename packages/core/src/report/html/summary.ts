@@ -1,5 +1,6 @@
 /** @file The top of a report: verdict, the few figures that matter, goals, warnings. */
 import { findMetric, isPair, speedup, type Pair } from '../compare';
+import { eightMeasures } from '../eight-measures';
 import { formatChange, formatValue, metricName } from '../format';
 import type { GoalResult, Report } from '../report';
 import { barPair } from './bars';
@@ -109,6 +110,21 @@ export const goalTable = (goals: readonly GoalResult[]): Markup =>
         <h2>Goals</h2>
         ${table(['Goal', 'Verdict', 'Limit', 'Measured', 'Margin'], goals.map(goalRow))}
       </section>`;
+
+export function measureTable(report: Report): Markup {
+  const rows = eightMeasures(report).map(({ measure, original, result, change, note }) => [
+    measure,
+    original,
+    result,
+    change,
+    html`<span class="quiet">${note}</span>`,
+  ]);
+  if (rows.length === 0) return html``;
+  return html`<section>
+    <h2>Eight measures</h2>
+    ${table(['Measure', 'Original', 'Result', 'Change', 'Conditions'], rows)}
+  </section>`;
+}
 
 export const warningBox = (warnings: readonly string[]): Markup =>
   warnings.length === 0

@@ -1,6 +1,7 @@
 /** @file The report of a sweep: all variants against each other, then each by itself. */
 import { betterOf, findMetric, isPair, speedup } from '../compare';
 import { formatBytes, formatValue, metricName } from '../format';
+import { formatSpread, seedSpread } from '../eight-measures';
 import type { Comparison, Report } from '../report';
 import { html, type Markup } from './markup';
 import { page, renderReport, reportBody } from './page';
@@ -32,16 +33,39 @@ export function renderReports(variants: readonly VariantReport[]): string {
   return page(
     first.report.job,
     html`<p class="quiet">A sweep of ${rows.length} variants${goals}.</p>`,
-    html`${overview(rows)} ${figures(rows)} ${rows.map(variantBlock)}`,
+    html`${overview(rows)} ${figures(rows)} ${seedTable(variants)} ${rows.map(variantBlock)}`,
   );
 }
+
+const isSeed = (path: string): boolean => path === 'seed' || path.endsWith('.seed');
+
+/** Mean and deviation over seeds of variants that are otherwise the same. */
+function seedTable(variants: readonly VariantReport[]): Markup {
+  const groups = new Map<string, Report[]>();
+  for (const { values, report } of variants) {
+    const name = nameOf(Object.entries(values).filter(([path]) => !isSeed(path)));
+    groups.set(name, [...(groups.get(name) ?? []), report]);
+  }
+  const metrics = [...QUALITY, 'robustness'];
+  const rows = [...groups].flatMap(([name, reports]) => {
+    const spreads = metrics.flatMap((metric) => seedSpread(reports, metric) ?? []);
+    return spreads.length === 0 ? [] : [[name || 'the recipe', spreads.map(formatSpread).join('; ')]];
+  });
+  const hasSeeds = variants.some(({ values }) => Object.keys(values).some(isSeed));
+  if (!hasSeeds || rows.length === 0) return html``;
+  return html`<section>
+    <h2>Over seeds</h2>
+    ${table(['Variant', 'Mean ± standard deviation'], rows)}
+  </section>`;
+}
+
+const nameOf = (values: readonly (readonly [string, unknown])[]): string =>
+  values.map(([path, value]) => `${shortPath(path)} ${String(value)}`).join(', ');
 
 function rowsOf(variants: readonly VariantReport[]): Row[] {
   const metric = QUALITY.find((name) => variants.some(({ report }) => findMetric(report.comparisons, name)));
   return variants.map(({ values, report }) => ({
-    name: Object.entries(values)
-      .map(([path, value]) => `${shortPath(path)} ${String(value)}`)
-      .join(', '),
+    name: nameOf(Object.entries(values)),
     report,
     size: findMetric(report.comparisons, 'bytes.model'),
     quality: metric === undefined ? undefined : findMetric(report.comparisons, metric),
