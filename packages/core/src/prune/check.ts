@@ -103,7 +103,11 @@ function modelIssues(config: PruneConfig, model: Manifest): Issue[] {
     const message = `The structure of the ${model.architecture} model is not known: only weight, n-of-m and block pruning are possible.`;
     return [...lacking, { path: 'granularity', code: 'no-structure', message }];
   }
-  return [...lacking, ...emptyingIssues(config, model.structure.layers), ...hiddenIssues(config, model, model.structure)];
+  return [
+    ...lacking,
+    ...emptyingIssues(config, model.structure.layers),
+    ...hiddenIssues(config, model, model.structure),
+  ];
 }
 
 /** The token table is cut where it only looks ids up, and where the tokenizer can be rewritten. */
@@ -114,11 +118,17 @@ function vocabularyIssues({ vocabulary }: PruneConfig, { task, tokenizer }: Mani
     return issue(`The vocabulary of a ${task} model is also what it answers with and cannot be pruned.`);
   }
   if (tokenizer?.kind === 'wordpiece' || tokenizer?.kind === 'byte-bpe') return [];
-  return issue(`Only WordPiece and byte-pair vocabularies can be pruned; the model has ${tokenizer?.kind ?? 'no tokenizer'}.`);
+  return issue(
+    `Only WordPiece and byte-pair vocabularies can be pruned; the model has ${tokenizer?.kind ?? 'no tokenizer'}.`,
+  );
 }
 
 /** Hidden dimensions: some stay, and the model's answer keeps its width. */
-function hiddenIssues({ hidden }: PruneConfig, { task }: Manifest, structure: NonNullable<Manifest['structure']>): Issue[] {
+function hiddenIssues(
+  { hidden }: PruneConfig,
+  { task }: Manifest,
+  structure: NonNullable<Manifest['structure']>,
+): Issue[] {
   const issue = (code: string, message: string): Issue => ({ path: 'hidden', code, message });
   if (hidden > 0 && task === 'embedding') {
     return [issue('hidden-embedding', 'The hidden dimensions of an embedding model are its answer and cannot go.')];

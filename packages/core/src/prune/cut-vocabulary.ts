@@ -75,8 +75,9 @@ function renumberComparisons({ graph }: Model, { renumbered }: VocabularyKeep): 
 function rowsOf(table: Tensor, rows: readonly number[]): Tensor {
   if (!table.is('float32')) throw refusal(`its token table holds ${table.dtype}, not float32`);
   const width = table.dims[1];
+  const { data } = table;
   const cut = new Float32Array(rows.length * width);
-  rows.forEach((row, i) => cut.set(table.data.subarray(row * width, (row + 1) * width), i * width));
+  rows.forEach((row, i) => cut.set(data.subarray(row * width, (row + 1) * width), i * width));
   return Tensor.float32([rows.length, width], cut);
 }
 

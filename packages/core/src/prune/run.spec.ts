@@ -5,8 +5,10 @@ import { readBundle, writeBundle } from '../bundle';
 import { figureOf, stageContext, writeColours } from '../finetune/testing';
 import { STAGES } from '../stages';
 import type { StageContext, StageResult } from '../stages';
+import { writeModel } from '../onnx';
 import { pruneIssues } from './check';
 import { pruneSchema } from './config';
+import { readSparseFile, SPARSE_FILE } from './sparse-file';
 
 let folder: string;
 let dataset: string;
@@ -173,8 +175,15 @@ describe('unstructured pruning', () => {
     [{ type: 'n-of-m', keep: 2, of: 4 }, 0.5],
     [{ type: 'block', rows: 1, columns: 16 }, 0.5],
   ])('keeps the pattern %j', async (granularity, expected) => {
-    const { folder: out } = await prune(`pattern-${granularity.type}`, { granularity, target: 0.5, scope: 'matrix' });
+    const { folder: out, result } = await prune(`pattern-${granularity.type}`, {
+      granularity,
+      target: 0.5,
+      scope: 'matrix',
+    });
     expect(await zeros(out)).toBeCloseTo(expected, 1);
+    const [plain, restored] = [(await readBundle(out)).model, await readSparseFile(join(out, SPARSE_FILE))];
+    expect(Buffer.from(writeModel(restored)).equals(writeModel(plain))).toBe(true);
+    expect(figureOf(result, 'bytes.compressed')).toBeLessThan(figureOf(result, 'bytes.model'));
   });
 
   it('keeps its zeros when it is cancelled after the pruning phase and resumed', async () => {

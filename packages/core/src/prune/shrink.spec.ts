@@ -23,7 +23,10 @@ import type { HeadLayout } from './shrink';
 
 const LABELS = ['a', 'b', 'c'];
 
-function bundle(architecture: TransformerArchitecture, task: 'classification' | 'masked-lm' = 'classification'): Bundle {
+function bundle(
+  architecture: TransformerArchitecture,
+  task: 'classification' | 'masked-lm' = 'classification',
+): Bundle {
   const labels = task === 'classification' ? LABELS : [];
   const config = transformerConfig(architecture, {
     layers: 2,
@@ -119,14 +122,12 @@ describe.each(['bert', 'roberta', 'distilbert', 'gpt2'] as const)('shrinking %s'
 
 const HIDDEN = 12;
 const indices = Array.from({ length: HIDDEN }, (_, i) => i);
-const hiddenKeep = fc
-  .integer({ min: 1, max: HIDDEN })
-  .chain((count) =>
-    fc.record({
-      dims: fc.subarray(indices, { minLength: count, maxLength: count }),
-      pooled: fc.subarray(indices, { minLength: count, maxLength: count }),
-    }),
-  );
+const hiddenKeep = fc.integer({ min: 1, max: HIDDEN }).chain((count) =>
+  fc.record({
+    dims: fc.subarray(indices, { minLength: count, maxLength: count }),
+    pooled: fc.subarray(indices, { minLength: count, maxLength: count }),
+  }),
+);
 
 describe.each([
   ['bert', 'classification'],

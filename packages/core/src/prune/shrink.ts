@@ -158,9 +158,15 @@ function columnIsZero(data: Float32Array, rows: number, columns: number, column:
   return true;
 }
 
-function read(tensors: ReadonlyMap<string, Tensor>, name: string | undefined): Tensor<'float32'> | undefined {
+/** A tensor's elements, taken out once: each access to `Tensor.data` may copy them. */
+interface Elements {
+  readonly dims: readonly number[];
+  readonly data: Float32Array;
+}
+
+function read(tensors: ReadonlyMap<string, Tensor>, name: string | undefined): Elements | undefined {
   const tensor = name === undefined ? undefined : tensors.get(name);
-  return tensor?.is('float32') ? tensor : undefined;
+  return tensor?.is('float32') ? { dims: tensor.dims, data: tensor.data } : undefined;
 }
 
 /** Keeps columns of a weight and entries of its bias, in the given order; -1 becomes zeros. */

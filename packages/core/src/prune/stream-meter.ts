@@ -10,7 +10,11 @@ import { poolerOf } from './neuron-masks';
 export class StreamMeter {
   private readonly width: number;
   private readonly components: readonly ComponentEntry[];
-  private readonly norms: readonly { readonly scale: string; readonly bias: string; readonly meter: NeuronImportance }[];
+  private readonly norms: readonly {
+    readonly scale: string;
+    readonly bias: string;
+    readonly meter: NeuronImportance;
+  }[];
   private readonly pooled: NeuronImportance;
 
   /** @param draws random numbers by place, for the importance `random` */
@@ -66,8 +70,7 @@ export class StreamMeter {
       case 'activation-gradient':
       case 'taylor': {
         const [scale, bias] = [read(this.norms[i].scale), read(this.norms[i].bias)];
-        const product = (d: number): number =>
-          scale.weight[d] * scale.gradient[d] + bias.weight[d] * bias.gradient[d];
+        const product = (d: number): number => scale.weight[d] * scale.gradient[d] + bias.weight[d] * bias.gradient[d];
         return Float64Array.from({ length: this.width }, (_, d) => product(d));
       }
       case 'movement':

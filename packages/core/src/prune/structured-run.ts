@@ -81,9 +81,7 @@ export async function pruneStructured(
       );
     }
     const hidden = hiddenFromMasks(bundle, masks);
-    const { layers } = removedLayers
-      ? { layers: removedLayers }
-      : planFromMasks(manifest.components, structure, masks);
+    const { layers } = removedLayers ? { layers: removedLayers } : planFromMasks(manifest.components, structure, masks);
     const plan: KeepPlan = { layers, ...(hidden && { hidden }) };
     const trained = { ...bundle, model: withWeights(model, trainer) };
     return {
@@ -132,7 +130,8 @@ export function requireStructure({ manifest }: Bundle): Structure {
 
 /** Targets by neuron kind. W_Q and W_K are pruned in pairs; W_AO and W_O lose the rows that W_V's and W_I's neurons feed. */
 export function neuronTargets({ granularity, target, targets, hidden }: PruneConfig): NeuronTargets {
-  if (granularity.type === 'head' || granularity.type === 'layer') return above0({ [granularity.type]: target, hidden });
+  if (granularity.type === 'head' || granularity.type === 'layer')
+    return above0({ [granularity.type]: target, hidden });
   const pick = (component: keyof typeof targets): number => targets[component] ?? target;
   const all: NeuronTargets = {
     query: Math.max(pick('W_Q'), targets.W_Q === undefined && targets.W_K !== undefined ? targets.W_K : 0),

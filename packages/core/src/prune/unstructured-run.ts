@@ -227,7 +227,7 @@ function folded(
   }
   for (const weight of scored) {
     const mask = masks.get(weight.name)!;
-    const values = weight.weights(read).map((value, i) => value * mask[i]);
+    const values = weight.weights(read).map((value, i) => (mask[i] ? value : 0));
     model.graph.value(weight.name).constant = Tensor.float32([weight.rows, weight.columns], values);
   }
   return model;

@@ -27,7 +27,11 @@ async function logits({ model, manifest }: Bundle, ids: readonly number[]): Prom
     dims: [1, data.length],
     data: BigInt64Array.from(data, BigInt),
   });
-  const feeds = { input_ids: tensor(ids), attention_mask: tensor(ids.map(() => 1)), token_type_ids: tensor(ids.map(() => 0)) };
+  const feeds = {
+    input_ids: tensor(ids),
+    attention_mask: tensor(ids.map(() => 1)),
+    token_type_ids: tensor(ids.map(() => 0)),
+  };
   const outputs = await executable.run(
     Object.fromEntries(manifest.inputs.map((name) => [name, feeds[name as keyof typeof feeds]])),
   );
@@ -98,9 +102,7 @@ describeWithShared('cutting the vocabulary', () => {
     const source = await readTokenizerSource(sharedPath('fixtures', 'hf', 'bert'));
     const before = new Tokenizer(source);
     const keep = keptVocabulary(source, once(before.encode('the other one').ids), 1);
-    const files = new Map([
-      ['tokenizer.json', readFileSync(sharedPath('fixtures', 'hf', 'bert', 'tokenizer.json'))],
-    ]);
+    const files = new Map([['tokenizer.json', readFileSync(sharedPath('fixtures', 'hf', 'bert', 'tokenizer.json'))]]);
     const tokens = idsByToken(source.definition);
     const out = mkdtempSync(join(folder, 'spelt-'));
     const cut = cutTokenizerFiles(files, keep, (token) => keep.renumbered.has(tokens.get(token) ?? -1));
@@ -137,7 +139,10 @@ describe('kept tokens', () => {
   });
 
   it('are not chosen from a Unigram vocabulary', () => {
-    const unigram = { ...source, definition: { ...source.definition, model: { vocab: [['a', -1]] as [string, number][] } } };
+    const unigram = {
+      ...source,
+      definition: { ...source.definition, model: { vocab: [['a', -1]] as [string, number][] } },
+    };
     expect(() => keptVocabulary(unigram, once([0]), 1)).toThrow(/Unigram/);
   });
 });

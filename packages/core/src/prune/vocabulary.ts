@@ -96,7 +96,9 @@ function keepMergePaths(
 }
 
 function keepCharacters(prefix: string, seen: readonly string[], keep: (token: string) => void): void {
-  const characters = new Set(seen.flatMap((token) => [...(token.startsWith(prefix) ? token.slice(prefix.length) : token)]));
+  const characters = new Set(
+    seen.flatMap((token) => [...(token.startsWith(prefix) ? token.slice(prefix.length) : token)]),
+  );
   for (const character of characters) {
     keep(character);
     keep(prefix + character);

@@ -73,7 +73,7 @@ async function run(config: PruneConfig, context: StageContext): Promise<StageRes
   }
   const result = await pruneUnstructured(config, training, bundle, data, loss);
   await writeBundle(output, result.bundle);
-  const report = await unstructuredReport(before, output, result);
+  const report = await unstructuredReport(config, output, result);
   return { model: 'model', ...report, warnings: [...warnings, ...report.warnings] };
 }
 
