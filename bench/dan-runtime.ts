@@ -1,11 +1,13 @@
 /**
- * @file Speed of the DAN runtime on one core, from text to logits, tokenization included. Weights and texts are made up
+ * @file Speed of the DAN runtime on one core (last, on all of them), from text to logits, tokenization included. Weights and texts are made up
  * (Zipf-distributed words, a vocabulary of a million n-grams), so this says nothing about accuracy.
  *
  *   node --require ./tools/register-typescript.cjs bench/dan-runtime.ts
  */
+import { availableParallelism } from 'node:os';
 import { buildPerfectHash, DanClassifier, extend, wordHash } from '../packages/dan/src';
 import type { DanModel, Hash, Table } from '../packages/dan/src';
+import { DanThreads } from '../packages/dan/src/threads';
 
 const NGRAMS = 1_000_000;
 const WORDS = 50_000;
@@ -82,17 +84,18 @@ function model(hash: DanModel['hash'], dimension: number, type: Table['type']): 
 }
 
 /** Median microseconds per text over passes. */
-function measure(texts: readonly string[], run: (texts: readonly string[]) => void): number {
-  run(texts);
-  const passes = Array.from({ length: 7 }, () => {
+async function measure(texts: readonly string[], run: (texts: readonly string[]) => unknown): Promise<number> {
+  await run(texts);
+  const passes: number[] = [];
+  for (let pass = 0; pass < 7; pass++) {
     const started = process.hrtime.bigint();
-    run(texts);
-    return Number(process.hrtime.bigint() - started) / 1000 / texts.length;
-  });
+    await run(texts);
+    passes.push(Number(process.hrtime.bigint() - started) / 1000 / texts.length);
+  }
   return passes.sort((x, y) => x - y)[3];
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { a, b } = vocabulary();
   const started = performance.now();
   const { hash } = buildPerfectHash(a, b);
@@ -102,7 +105,9 @@ function main(): void {
     [256, 'float32'],
     [1000, 'int8'],
   ] as const) {
-    const classifier = new DanClassifier(model(hash, dimension, type));
+    const dan = model(hash, dimension, type);
+    const classifier = new DanClassifier(dan);
+    const threads = new DanThreads(dan, { threads: availableParallelism() });
     for (const [tokens, count] of Object.entries(texts)) {
       const batch = Array.from({ length: count }, () =>
         sentence(Number(tokens))
@@ -110,16 +115,19 @@ function main(): void {
           .join(' '),
       );
       const hits = batch.reduce((sum, text) => sum + classifier.knownNgrams(text), 0) / count;
-      const lookup = measure(batch, (all) => all.forEach((text) => classifier.knownNgrams(text)));
-      const one = measure(batch, (all) => all.forEach((text) => classifier.logits([text])));
-      const many = measure(batch, (all) => classifier.logits(all));
+      const lookup = await measure(batch, (all) => all.forEach((text) => classifier.knownNgrams(text)));
+      const one = await measure(batch, (all) => all.forEach((text) => classifier.logits([text])));
+      const many = await measure(batch, (all) => classifier.logits(all));
+      const spread = await measure(batch, (all) => threads.logits(all));
       console.log(
         `${a.length} x ${dimension} ${type}, ${tokens} tokens (${hits.toFixed(0)} hits): ` +
           `lookup ${lookup.toFixed(1)} us; one by one ${one.toFixed(1)} us (${Math.round(1e6 / one)} texts/s); ` +
-          `batches of 32 ${many.toFixed(1)} us (${Math.round(1e6 / many)} texts/s)`,
+          `batches of 32 ${many.toFixed(1)} us (${Math.round(1e6 / many)} texts/s); ` +
+          `${availableParallelism()} threads ${Math.round(1e6 / spread)} texts/s`,
       );
     }
+    await threads.close();
   }
 }
 
-main();
+void main();

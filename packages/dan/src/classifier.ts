@@ -3,14 +3,10 @@ import { words } from './hash';
 import { decodeDan } from './format';
 import { instantiate } from './kernels';
 import type { DanKernels } from './kernels';
+import { fill, layoutOf, PAGE } from './layout';
+import type { DanOptions, Layout, Scratch } from './layout';
 import type { DanModel } from './model';
-
-export interface DanOptions {
-  /** Longest text in UTF-8 bytes; scratch memory is a few times this. Default 256 KiB. */
-  readonly maxTextBytes?: number;
-  /** Texts that share one pass over the dense layers' weights. Default 32. */
-  readonly batch?: number;
-}
+import type { SharedDan } from './shared';
 
 export interface Prediction {
   readonly label: string;
@@ -18,35 +14,29 @@ export interface Prediction {
   readonly probability: number;
 }
 
-const LANES = 16;
-const pad = (n: number): number => Math.ceil(n / LANES) * LANES;
-
-/** A loaded model. Not for concurrent use; each worker makes its own. */
+/** A loaded model. Not for concurrent use; each thread makes its own, which may share one table: see `shareDan`. */
 export class DanClassifier {
   readonly labels: readonly string[];
   readonly #encoder = new TextEncoder();
   readonly #kernels: DanKernels;
   readonly #memory: WebAssembly.Memory;
   readonly #layout: Layout;
-  readonly #model: Pick<DanModel, 'minOrder' | 'maxOrder' | 'pooling'> & { readonly int8: boolean };
+  readonly #scratch: Scratch;
   readonly #text: Uint8Array;
 
   /** Copies the model into WebAssembly memory. @throws RangeError when it needs more than 4 GiB. */
-  constructor(model: DanModel, { maxTextBytes = 256 * 1024, batch = 32 }: DanOptions = {}) {
-    this.labels = model.labels;
-    this.#model = { ...model, int8: model.table.type === 'int8' };
-    this.#layout = layoutOf(model, maxTextBytes, batch);
-    const pages = Math.ceil(this.#layout.end / 65_536);
-    if (pages > 65_536) {
-      const needed = (this.#layout.end / 2 ** 30).toFixed(1);
-      throw new RangeError(
-        `The model needs ${needed} GiB, WebAssembly memory ends at 4: quantize the table or use fewer dimensions.`,
-      );
-    }
-    this.#memory = new WebAssembly.Memory({ initial: pages });
-    this.#kernels = instantiate(this.#memory);
-    fill(this.#memory.buffer, this.#layout, model);
-    this.#text = new Uint8Array(this.#memory.buffer, this.#layout.text, maxTextBytes);
+  constructor(model: DanModel, options?: DanOptions);
+  /** Works on a table that threads share. @param thread which of its threads this is, counted from 0 */
+  constructor(shared: SharedDan, thread: number);
+  constructor(source: DanModel | SharedDan, options: DanOptions | number = {}) {
+    const isShared = 'memory' in source;
+    const { memory, layout } = isShared ? source : placed(source, options as DanOptions);
+    this.labels = source.labels;
+    this.#memory = memory;
+    this.#layout = layout;
+    this.#scratch = layout.threads[typeof options === 'number' ? options : 0];
+    this.#kernels = instantiate(memory, isShared ? 'shared' : 'own');
+    this.#text = new Uint8Array(memory.buffer, this.#scratch.text, layout.maxTextBytes);
   }
 
   /** Reads a model file's bytes. */
@@ -71,7 +61,7 @@ export class DanClassifier {
 
   /** Logits of texts whose n-grams were looked up before. @throws RangeError for a row with too many */
   logitsOfSlots(texts: readonly Uint32Array[]): Float32Array {
-    const { rows, pooled } = this.#layout;
+    const { rows, pooled } = this.#scratch;
     return this.#logits(texts, (slots) => {
       if (slots.byteLength > pooled - rows) throw new RangeError(`${slots.length} n-grams: raise maxTextBytes.`);
       new Uint32Array(this.#memory.buffer, rows, slots.length).set(slots);
@@ -81,7 +71,8 @@ export class DanClassifier {
 
   /** @param find puts the rows of a text in place and says how many there are */
   #logits<T>(texts: readonly T[], find: (text: T) => number): Float32Array {
-    const { batch, pooled, hiddenLayer, logits: out, dimension, hidden, outputs } = this.#layout;
+    const { batch, dimension, hidden, outputs } = this.#layout;
+    const { pooled, hiddenLayer, logits: out } = this.#scratch;
     const count = this.labels.length;
     const result = new Float32Array(texts.length * count);
     for (let first = 0; first < texts.length; first += batch) {
@@ -103,8 +94,8 @@ export class DanClassifier {
 
   /** Puts the pooled vector of the `found` rows to `target`. */
   #pool(found: number, target: number): void {
-    const { table, rows, dimension } = this.#layout;
-    const { pooling, int8 } = this.#model;
+    const { table, dimension, pooling, int8 } = this.#layout;
+    const { rows } = this.#scratch;
     const factor = pooling === 'mean' && found > 0 ? 1 / found : 1;
     if (pooling === 'max') this.#kernels.maxF32(table, rows, found, dimension, target);
     else if (int8) this.#kernels.gatherI8(table, rows, found, dimension, target, factor);
@@ -112,8 +103,8 @@ export class DanClassifier {
   }
 
   #lookup(text: string): number {
-    const { hashes, displacements, buckets, fingerprints, slots, rows, text: at } = this.#layout;
-    const { minOrder, maxOrder } = this.#model;
+    const { displacements, buckets, fingerprints, slots, minOrder, maxOrder } = this.#layout;
+    const { hashes, rows, text: at } = this.#scratch;
     const tokens = this.#kernels.tokenize(at, this.#encode(text), hashes);
     return this.#kernels.lookup(hashes, tokens, minOrder, maxOrder, displacements, buckets, fingerprints, slots, rows);
   }
@@ -131,91 +122,10 @@ export class DanClassifier {
   }
 }
 
-/** Byte addresses of everything in memory, and padded sizes. */
-interface Layout {
-  readonly displacements: number;
-  readonly buckets: number;
-  readonly fingerprints: number;
-  readonly slots: number;
-  readonly table: number;
-  readonly w1: number;
-  readonly b1: number;
-  readonly w2: number;
-  readonly b2: number;
-  readonly text: number;
-  readonly hashes: number;
-  readonly rows: number;
-  readonly pooled: number;
-  readonly hiddenLayer: number;
-  readonly logits: number;
-  readonly end: number;
-  readonly batch: number;
-  readonly dimension: number;
-  readonly hidden: number;
-  readonly outputs: number;
-}
-
-function layoutOf(model: DanModel, maxTextBytes: number, batch: number): Layout {
-  const { hash, table, maxOrder } = model;
-  const [dimension, hidden, outputs] = [pad(model.dimension), pad(model.hidden), pad(model.labels.length)];
-  const slots = hash.fingerprints.length;
-  const maxTokens = Math.ceil(maxTextBytes / 3) + 1; // two characters and what separates them
-  let end = 1024; // AssemblyScript's own statics come first
-  const take = (bytes: number): number => {
-    const start = Math.ceil(end / 64) * 64;
-    end = start + bytes;
-    return start;
-  };
-  return {
-    displacements: take(hash.displacements.byteLength),
-    buckets: hash.displacements.length,
-    fingerprints: take(hash.fingerprints.byteLength),
-    slots,
-    table: take(slots * dimension * (table.type === 'int8' ? 1 : 4)),
-    w1: take(dimension * hidden * 4),
-    b1: take(hidden * 4),
-    w2: take(hidden * outputs * 4),
-    b2: take(outputs * 4),
-    text: take(maxTextBytes),
-    hashes: take(maxTokens * 8),
-    rows: take(maxTokens * maxOrder * 4),
-    pooled: take(batch * dimension * 4),
-    hiddenLayer: take(batch * hidden * 4),
-    logits: take(batch * outputs * 4),
-    end,
-    batch,
-    dimension,
-    hidden,
-    outputs,
-  };
-}
-
-/** Copies the model into place; rows and columns beyond the real sizes stay zero. */
-function fill(buffer: ArrayBuffer, layout: Layout, model: DanModel): void {
-  const { hash, table, dimension, hidden } = model;
-  const floats = (at: number, length: number): Float32Array => new Float32Array(buffer, at, length);
-  new Uint16Array(buffer, layout.displacements, layout.buckets).set(hash.displacements);
-  new Uint32Array(buffer, layout.fingerprints, layout.slots).set(hash.fingerprints);
-  const rows =
-    table.type === 'int8'
-      ? new Int8Array(buffer, layout.table, layout.slots * layout.dimension)
-      : floats(layout.table, layout.slots * layout.dimension);
-  copyRows(table.rows, rows, layout.slots, dimension, layout.dimension);
-
-  // int8 rows leave their column scale to the first layer: scale_d * W1[d].
-  const w1 = table.type === 'int8' ? model.w1.map((w, i) => w * table.scales[Math.floor(i / hidden)]) : model.w1;
-  copyRows(w1, floats(layout.w1, layout.dimension * layout.hidden), dimension, hidden, layout.hidden);
-  copyRows(model.w2, floats(layout.w2, layout.hidden * layout.outputs), hidden, model.labels.length, layout.outputs);
-  floats(layout.b1, layout.hidden).set(model.b1);
-  floats(layout.b2, layout.outputs).set(model.b2);
-}
-
-function copyRows<T extends Float32Array | Int8Array>(
-  from: T,
-  to: T,
-  rows: number,
-  width: number,
-  stride: number,
-): void {
-  for (let row = 0; row < rows; row++) to.set(from.subarray(row * width, (row + 1) * width), row * stride);
+/** The model in a memory of its own. */
+function placed(model: DanModel, options: DanOptions): { memory: WebAssembly.Memory; layout: Layout } {
+  const layout = layoutOf(model, options, 1);
+  const memory = new WebAssembly.Memory({ initial: Math.ceil(layout.end / PAGE) });
+  fill(memory.buffer, layout, model);
+  return { memory, layout };
 }

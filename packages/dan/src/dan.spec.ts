@@ -7,6 +7,8 @@ import type { DanModel, Pooling } from './model';
 import { buildPerfectHash, findSlot } from './perfect-hash';
 import { quantizeTable } from './quantize';
 import { knownSlots, referenceLogits } from './reference';
+import { shareDan } from './shared';
+import { DanThreads } from './threads';
 
 const CORPUS = [
   'The quick brown fox jumps over the lazy dog',
@@ -146,5 +148,47 @@ describe('texts', () => {
   it('that are too long are refused', () => {
     const classifier = new DanClassifier(model(), { maxTextBytes: 100 });
     expect(() => classifier.classify('word '.repeat(50))).toThrow('longer than 100 bytes');
+  });
+});
+
+describe('threads', () => {
+  it('share one table, each with room of its own', () => {
+    const dan = model();
+    const shared = shareDan(dan, { threads: 2, batch: 4 });
+    const classifiers = [0, 1].map((thread) => new DanClassifier(shared, thread));
+    const expected = CORPUS.flatMap((text) => [...referenceLogits(dan, text)]);
+    for (const classifier of classifiers) expectClose(classifier.logits(CORPUS), expected);
+  });
+
+  it.each([
+    ['float32', model('max')],
+    ['int8', quantizeTable(model())],
+  ] as const)('answer many texts in order, %s', async (_, dan) => {
+    const threads = new DanThreads(dan, { threads: 2, maxTextBytes: 1000 });
+    try {
+      const texts = Array.from({ length: 700 }, (_, i) => CORPUS[i % CORPUS.length].slice(i % 7));
+      const own = new DanClassifier(dan).logits(texts);
+      expect(await threads.logits(texts)).toEqual(own);
+      expect(await threads.logits([])).toHaveLength(0);
+      await expect(threads.logits(['fine', 'word '.repeat(500)])).rejects.toThrow('longer than 1000 bytes');
+      expect(await threads.logits(texts.slice(0, 3))).toEqual(own.subarray(0, 9));
+    } finally {
+      await threads.close();
+    }
+    await expect(threads.logits(['late'])).rejects.toThrow('has ended');
+  });
+});
+
+describe('a table beyond 4 GiB', () => {
+  // Only the lengths are looked at before it is refused.
+  const sized = (slots: number, dimension: number): DanModel => {
+    const { hash, ...dan } = model('mean', dimension);
+    return { ...dan, hash: { ...hash, fingerprints: { length: slots, byteLength: 4 * slots } as Uint32Array } };
+  };
+
+  it('is refused with what it needs and what would fit', () => {
+    const refused = (): DanClassifier => new DanClassifier(sized(1_030_000, 1200));
+    expect(refused).toThrow('needs 4.6 GiB, WebAssembly memory ends at 4: a dimension of 1040 fits. An int8 table');
+    expect(() => shareDan(sized(2 ** 31, 64), { threads: 2 })).toThrow('no dimension fits, use fewer n-grams');
   });
 });

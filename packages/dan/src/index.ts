@@ -1,11 +1,14 @@
 export { DanClassifier } from './classifier';
-export type { DanOptions, Prediction } from './classifier';
+export type { Prediction } from './classifier';
 export { decodeDan, encodeDan } from './format';
 export { extend, ngrams, wordHash, words } from './hash';
 export type { Hash } from './hash';
+export type { DanOptions } from './layout';
 export type { DanModel, Pooling, Table } from './model';
 export { buildPerfectHash, findSlot } from './perfect-hash';
 export type { PerfectHash } from './perfect-hash';
 export { quantizeTable } from './quantize';
 export { knownSlots, referenceLogits } from './reference';
 export { TokenHasher } from './token-hasher';
+export { shareDan } from './shared';
+export type { ShareOptions, SharedDan } from './shared';

@@ -1,4 +1,5 @@
 import { KERNELS_BASE64 } from './kernels.generated';
+import { KERNELS_BASE64 as SHARED_KERNELS_BASE64 } from './kernels-shared.generated';
 
 /** Exports of assembly/dan.ts; addresses are bytes. */
 export interface DanKernels {
@@ -21,10 +22,12 @@ export interface DanKernels {
   relu(x: number, count: number): void;
 }
 
-let compiled: WebAssembly.Module | undefined;
+type Build = 'own' | 'shared';
+const BYTES: Readonly<Record<Build, string>> = { own: KERNELS_BASE64, shared: SHARED_KERNELS_BASE64 };
+const compiled: Partial<Record<Build, WebAssembly.Module>> = {};
 
-/** The kernels over a memory. The module is compiled once. */
-export function instantiate(memory: WebAssembly.Memory): DanKernels {
-  compiled ??= new WebAssembly.Module(Uint8Array.from(atob(KERNELS_BASE64), (character) => character.charCodeAt(0)));
-  return new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as DanKernels;
+/** The kernels over a memory. Each module is compiled once. @param build whether the memory is shared between threads */
+export function instantiate(memory: WebAssembly.Memory, build: Build = 'own'): DanKernels {
+  compiled[build] ??= new WebAssembly.Module(Uint8Array.from(atob(BYTES[build]), (byte) => byte.charCodeAt(0)));
+  return new WebAssembly.Instance(compiled[build], { env: { memory } }).exports as unknown as DanKernels;
 }
