@@ -5,6 +5,7 @@
 #define OP_TABLE(F) \
   F(bf16_gemm)      \
   F(gelu)           \
-  F(gelu_grad)
+  F(gelu_grad)      \
+  F(sparse_gemm)
 
 #endif
