@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { invalid } from '../errors';
 
 export const SENSITIVITY_FILE = 'sensitivity.json';
+/** The last step of a model's provenance while sensitivity.json lies beside it: later stages write without it. */
+export const SENSITIVITY_STEP = 'sensitivity';
 
 /** Groups overlap: a layer, a component of all layers, and a component of one layer (a cell). */
 export const SCOPES = ['layer', 'component', 'cell'] as const;

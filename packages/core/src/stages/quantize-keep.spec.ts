@@ -99,6 +99,25 @@ describe('quantize stage with keep', () => {
     expect(trials.rows[1]?.[1]).toBe('the worst left float too');
   });
 
+  it('leaves the most sensitive matrices float, and asks for the stage that ranks them', async () => {
+    const ranked = testContext({ model, datasets: { data } });
+    const settings = { choices: [{ type: 'int8' }], rows: 30, latency: { sequence: 8, seconds: 0.1 } };
+    await sensitivityStage.run(sensitivityStage.schema.parse(settings), ranked);
+    const exclude = quantizeStage.schema.parse({ form: 'matmul-integer', exclude: { mostSensitive: 1 } });
+    const folder = join(ranked.output, 'model');
+    const context = testContext({ model: folder });
+    await quantizeStage.run(exclude, context);
+    const { graph } = (await readBundle(join(context.output, 'model'))).model;
+    expect(graph.value(FRAGILE).dtype).toBe('float32');
+    const check = async (bundle: string) =>
+      quantizeStage.check?.(exclude, { model: await readManifest(bundle), datasets: {} }).map(({ code }) => code);
+    expect(await check(folder)).toEqual([]);
+    expect(await check(model)).toEqual(['no-ranking']);
+    await expect(quantizeStage.run(exclude, testContext({ model }))).rejects.toMatchObject({
+      code: 'quantize.no-ranking',
+    });
+  });
+
   it('refuses at submit what cannot be kept', async () => {
     const preview = { model: await readManifest(model), datasets: { data: await readDatasetInfo(data) } };
     const problems = (keep: object, more: object = {}) =>

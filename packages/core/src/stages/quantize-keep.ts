@@ -6,11 +6,12 @@ import type { Manifest } from '../bundle';
 import { invalid } from '../errors';
 import { metricsOf } from '../evaluate';
 import type { Model } from '../graph';
+import { exclusionsSchema } from '../quantize';
 import type { QuantizeMethod } from '../quantize';
 import { maxDropSchema } from '../recipe/recipe';
 import { nameOf } from '../sensitivity/choices';
 import { allowedDrop, dropOf } from '../sensitivity/drop';
-import { rankingOf, readSensitivity } from '../sensitivity/effects';
+import { rankingOf, readSensitivity, SENSITIVITY_STEP, worstWeights } from '../sensitivity/effects';
 import { searchFallback } from '../sensitivity/fallback';
 import type { FallbackResult, Outcome } from '../sensitivity/fallback';
 import { changedWeights, componentGroups, layerGroups } from '../sensitivity/groups';
@@ -48,6 +49,14 @@ const outcomeSchema = z.object({
   bytes: z.number(),
 }) satisfies z.ZodType<Outcome>;
 
+export const excludeSchema = exclusionsSchema.extend({
+  mostSensitive: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('So many matrices stay float: those that suffer most by the sensitivity stage right before this one.'),
+});
+
 /** The search as the report needs it. */
 export interface Kept extends FallbackResult {
   readonly metric: string;
@@ -55,6 +64,24 @@ export interface Kept extends FallbackResult {
   readonly limit: number;
   readonly rows: number;
   readonly split: Split;
+}
+
+/** Whether the ranking that the exclusions ask for will be there. */
+export function rankingIssues(mostSensitive: number, { model }: StagePreview): readonly Issue[] {
+  if (mostSensitive === 0 || !model || model.provenance.at(-1)?.step === SENSITIVITY_STEP) return [];
+  return [{ path: 'exclude.mostSensitive', code: 'no-ranking', message: NO_RANKING }];
+}
+
+const NO_RANKING =
+  'No sensitivity stage ranked the model that this stage reads: put one right before it, with its cells.';
+
+/** Names of the weights that suffer most from a method. @throws `quantize.no-ranking` */
+export async function mostSensitiveWeights(bundle: string, method: QuantizeMethod, count: number): Promise<string[]> {
+  if (count === 0) return [];
+  const sensitivity = await readSensitivity(bundle);
+  const worst = sensitivity ? worstWeights(sensitivity, choiceOf(method), count) : [];
+  if (worst.length > 0) return worst;
+  throw invalid('quantize.no-ranking', NO_RANKING, { field: 'exclude.mostSensitive' });
 }
 
 /** What can be refused at submit; paths below `keep`. */

@@ -11,13 +11,23 @@ import { clone } from '../graph';
 import { prepareMethod, quantizeModel, quantizeSchema } from '../quantize';
 import type { Exclusions, QuantizeMethod, QuantizeResult } from '../quantize';
 import { checkQuantize, estimateQuantize, STEP } from './quantize-check';
-import { keepAccuracy, keepIssues, keepSchema } from './quantize-keep';
+import {
+  excludeSchema,
+  keepAccuracy,
+  keepIssues,
+  keepSchema,
+  mostSensitiveWeights,
+  rankingIssues,
+} from './quantize-keep';
 import { keepSections, keepWarnings } from './quantize-keep-report';
 import { quantizeSections, trainingSections } from './quantize-report';
 import { trainForCodes } from './quantize-train';
 import type { StageContext, StageDefinition, StageResult } from './stage';
 
-const schema = quantizeSchema.extend({ keep: keepSchema.optional() });
+const schema = quantizeSchema.extend({
+  exclude: excludeSchema.prefault({}).describe('Weights that stay float.'),
+  keep: keepSchema.optional(),
+});
 type QuantizeConfig = z.infer<typeof schema>;
 
 export const quantizeStage: StageDefinition<QuantizeConfig> = {
@@ -30,7 +40,11 @@ export const quantizeStage: StageDefinition<QuantizeConfig> = {
   needs: { model: true, datasets: [], optionalDatasets: ['calibration', 'data'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
-  check: (config, preview) => [...checkQuantize(config, preview), ...keepIssues(config.keep, preview)],
+  check: (config, preview) => [
+    ...checkQuantize(config, preview),
+    ...keepIssues(config.keep, preview),
+    ...rankingIssues(config.exclude.mostSensitive, preview),
+  ],
   outcome: ({ mode }, model) => ({
     ...model,
     provenance: [...model.provenance, { step: STEP, detail: { mode } }],
@@ -50,10 +64,9 @@ async function run(config: QuantizeConfig, context: StageContext): Promise<Stage
   const trained = config.train && (await trainForCodes(config.train, config.exclude, original, prepared, context));
   const { bundle, method } = trained ?? { bundle: original, method: prepared };
   const { components } = bundle.manifest;
-  const leaving = (floats: readonly string[]): Exclusions => ({
-    ...config.exclude,
-    names: [...config.exclude.names, ...floats],
-  });
+  const { mostSensitive, names, ...exclude } = config.exclude;
+  const excluded = [...names, ...(await mostSensitiveWeights(folder, method, mostSensitive))];
+  const leaving = (floats: readonly string[]): Exclusions => ({ ...exclude, names: [...excluded, ...floats] });
   const kept =
     config.keep &&
     (await keepAccuracy(

@@ -31,7 +31,13 @@ describe('sensitivity stage', () => {
     for (const measurement of measurements) expect(measurementSchema.parse(measurement)).toEqual(measurement);
     for (const section of sections) expect(reportSectionSchema.parse(section)).toEqual(section);
     const output = join(context.output, made ?? '');
-    expect((await readBundle(output)).manifest).toEqual(await readManifest(model));
+    const manifest = await readManifest(model);
+    const expected = sensitivityStage.outcome?.(config(), manifest);
+    expect((await readBundle(output)).manifest).toEqual(expected);
+    expect(expected).toEqual({
+      ...manifest,
+      provenance: [...manifest.provenance, { step: 'sensitivity', detail: {} }],
+    });
     const found = (await readSensitivity(output))!;
     expect(found).toMatchObject({ split: 'dev', rows: 20, metric: 'accuracy' });
     const of = (choice: string, scope: string) =>

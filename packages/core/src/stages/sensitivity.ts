@@ -3,12 +3,12 @@ import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Subject } from '../bench/subject';
-import { readBundle } from '../bundle';
+import { MANIFEST_FILE, readBundle } from '../bundle';
 import type { Manifest } from '../bundle';
 import { invalid } from '../errors';
 import { metricsOf } from '../evaluate';
 import { choiceSchema, nameOf } from '../sensitivity/choices';
-import { effectSchema, SENSITIVITY_FILE, sensitivitySchema } from '../sensitivity/effects';
+import { effectSchema, SENSITIVITY_FILE, SENSITIVITY_STEP, sensitivitySchema } from '../sensitivity/effects';
 import type { Sensitivity } from '../sensitivity/effects';
 import { canJudge, Judge } from '../sensitivity/judge';
 import { operationShares, Stopwatch } from '../sensitivity/latency';
@@ -66,7 +66,7 @@ export const sensitivityStage: StageDefinition<SensitivityConfig> = {
   needs: { model: true, datasets: ['data'] },
   makesModel: true,
   check,
-  outcome: (_, model) => model,
+  outcome: (_, model) => withStep(model),
   estimate: ({ choices, cells }, { model }) => {
     const unchanged = { parameters: 1, bytes: 1, flops: 1, notes: ['The model goes on unchanged.'] };
     if (!model) return unchanged;
@@ -76,6 +76,12 @@ export const sensitivityStage: StageDefinition<SensitivityConfig> = {
   },
   run,
 };
+
+/** Tells later stages that the ranking lies beside the model. */
+const withStep = (manifest: Manifest): Manifest => ({
+  ...manifest,
+  provenance: [...manifest.provenance, { step: SENSITIVITY_STEP, detail: {} }],
+});
 
 function check(config: SensitivityConfig, { model, datasets: { data } }: StagePreview): readonly Issue[] {
   const issues: Issue[] = [];
@@ -148,6 +154,7 @@ async function run(config: SensitivityConfig, context: StageContext): Promise<St
     });
     const output = join(context.output, 'model');
     await cp(folder, output, { recursive: true });
+    await writeFile(join(output, MANIFEST_FILE), `${JSON.stringify(withStep(manifest), null, 2)}\n`);
     await writeFile(join(output, SENSITIVITY_FILE), JSON.stringify(sensitivitySchema.parse(found)));
     const choices = config.choices.map(nameOf);
     return {
