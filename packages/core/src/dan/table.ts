@@ -40,6 +40,13 @@ export class DanTable {
     return this.shards.map((shard) => shard.weights);
   }
 
+  /** The weights of one row. A view: valid until the next `pool` or `update`. */
+  row(row: number): Float32Array {
+    const shard = this.shards[Math.floor(row / this.rowsPerShard)];
+    const start = (row % this.rowsPerShard) * this.width;
+    return shard.weights.subarray(start, start + this.width);
+  }
+
   /** Weights, then moments of each shard, for saving. */
   get state(): Float32Array[] {
     return this.shards.flatMap((shard) => shard.state);

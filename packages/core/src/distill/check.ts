@@ -34,6 +34,11 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
   if (!model.tokenizer || model.tokenizer.kind === 'ngram') {
     issue('', 'no-tokenizer', `The model "${model.name}" cannot teach: it does not read tokens.`);
   }
+  if (!model.components.some(({ component }) => component === 'embeddings')) {
+    for (const [path, instead] of readsWordVectors(config)) {
+      issue(path, 'no-word-vectors', `"${model.name}" has no known word vectors, which this needs: ${instead}.`);
+    }
+  }
   if (student.type === 'layers') {
     const depth = model.structure?.layers.length ?? 0;
     student.keep.forEach((layer, i) => {
@@ -41,6 +46,16 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
     });
   }
   return issues;
+}
+
+/** Settings that read the teacher's word vectors, and what to set without them. */
+function readsWordVectors({ student, augment, mode }: DistillConfig): [path: string, instead: string][] {
+  const starts = student.type === 'dan' && student.start === 'teacher';
+  const replaces = mode === 'standard' && augment.texts > 0 && augment.by.includes('replace');
+  return [
+    ...(starts ? [['student.start', 'set it to "random"'] as [string, string]] : []),
+    ...(replaces ? [['augment.by', 'leave "replace" out'] as [string, string]] : []),
+  ];
 }
 
 /** Training settings away from their defaults that the DAN's own loop does not have. */

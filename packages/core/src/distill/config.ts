@@ -46,6 +46,13 @@ const dan = z
     dimension: z.int().min(8).max(4096).default(256).describe('Width of the table.'),
     hidden: z.int().min(8).max(4096).optional().describe('Neurons of the dense layer; default: the dimension.'),
     pooling: z.enum(['mean', 'sum', 'max']).default('mean').describe('How the vectors of a text become one.'),
+    start: z
+      .enum(['teacher', 'random'])
+      .default('teacher')
+      .describe(
+        "Where rows start: at the mean of their words in the teacher's word vectors, so that words of the same kind " +
+          'start alike, or at random.',
+      ),
     featureDropout: z.number().min(0).lt(1).default(0.1).describe('Share of the n-grams that a text loses each epoch.'),
     keepNgrams: z
       .number()

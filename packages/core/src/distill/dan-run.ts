@@ -14,6 +14,7 @@ import {
 } from '../dan';
 import type { DanRun, DanRunResult, NgramVocabulary } from '../dan';
 import { pruneTable } from '../dan/prune-table';
+import { startFromWords } from '../dan/start';
 import { readArrays, writeArrays } from '../dan/arrays-file';
 import type { StageContext } from '../stages/stage';
 import { readDatasetInfo, readSplit, TokenRows } from '../text';
@@ -24,6 +25,7 @@ import type { DanStudent, DistillConfig } from './config';
 import { betterPart, fineTunes, partContext } from './parts';
 import type { DistillResult, PartName, PartResult } from './parts';
 import type { TeacherLogits } from './soft-targets';
+import { teacherWords } from './teacher-words';
 import type { TransferSet } from './transfer-set';
 
 /** Share of texts without any known n-gram above which a user should know. */
@@ -32,7 +34,7 @@ const MANY_UNKNOWN = 0.01;
 export async function distillDan(
   config: DistillConfig,
   student: DanStudent,
-  teacher: { readonly bundle: Bundle; readonly logits: TeacherLogits },
+  teacher: { readonly folder: string; readonly bundle: Bundle; readonly logits: TeacherLogits },
   transfer: TransferSet,
   context: StageContext,
 ): Promise<DistillResult> {
@@ -59,6 +61,11 @@ export async function distillDan(
     dropout: config.dropout,
     seed: context.seed,
   });
+  if (student.start === 'teacher') {
+    const words = await teacherWords(teacher.folder, teacher.bundle, student.dimension, context.seed);
+    const texts = readSplit(transfer.folder, 'train');
+    await startFromWords(trainer.table, vocabulary, texts, pooling, words, context.signal);
+  }
   const runPart = async (
     name: PartName,
     range: readonly [number, number],

@@ -1,14 +1,16 @@
 /** @file Words that a model takes for nearly the same: neighbours among its word vectors. */
 import type { Bundle } from '../bundle';
-import { throwIfAborted, unsupported } from '../errors';
+import { throwIfAborted } from '../errors';
 import { Graph, Model, Tensor } from '../graph';
 import { GraphBuilder } from '../graph/builder';
 import { ortRuntime } from '../runtime';
 import type { Tokenizer } from '../text';
+import { wordVectors } from './word-vectors';
 
 /** Words that are one token; of a large vocabulary its beginning, where the frequent ones stand. */
 const MOST_WORDS = 40_000;
 const QUERIES = 512;
+const NEEDED = { field: 'augment.by', instead: 'leave "replace" out' };
 const WORD = /^[\p{L}\p{M}]{2,}$/u;
 
 /** Near words by word, lower case as they stand in the vocabulary, nearest first. */
@@ -26,7 +28,7 @@ export async function nearWords(
   { threads, signal }: { readonly threads: number; readonly signal: AbortSignal },
 ): Promise<NearWords> {
   const { words, ids } = wholeWords(tokenizer);
-  const vectors = unitRows(wordVectors(bundle, tokenizer), ids);
+  const vectors = unitRows(wordVectors(bundle, tokenizer, NEEDED), ids);
   const k = Math.min(count, words.length - 1);
   const near = new Map<string, readonly string[]>();
   if (k < 1) return near;
@@ -85,21 +87,6 @@ function wholeWords(tokenizer: Tokenizer): { words: string[]; ids: number[] } {
     ids.push(id);
   }
   return { words, ids };
-}
-
-function wordVectors({ model, manifest }: Pick<Bundle, 'model' | 'manifest'>, tokenizer: Tokenizer): Tensor<'float32'> {
-  const names = manifest.components.flatMap(({ component, weight }) => (component === 'embeddings' ? [weight] : []));
-  for (const { name, constant } of model.graph.initializers) {
-    const isTable = names.includes(name) && constant?.dims.length === 2;
-    if (isTable && constant.dtype === 'float32' && constant.dims[0] >= tokenizer.vocabularySize) {
-      return constant as Tensor<'float32'>;
-    }
-  }
-  throw unsupported(
-    'distill.word-vectors',
-    `Words cannot be replaced by near ones: the teacher "${manifest.name}" has no float32 word vectors.`,
-    { field: 'augment.by' },
-  );
 }
 
 /** Chosen rows, each of length one. */

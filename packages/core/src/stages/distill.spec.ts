@@ -206,6 +206,12 @@ describe('distill stage', () => {
     const config = distillStage.schema.parse({ student: { type: 'layers', keep: [7] }, mode: 'private' });
     const codes = distillStage.check?.(config, { model, datasets: { data: info } }).map(({ code }) => code);
     expect(codes).toEqual(['no-unlabelled', 'task', 'no-such-layer']);
+    const bare = { ...(await readManifest(teacher)), components: [] };
+    const near = distillStage.schema.parse({ student: dan, augment: { texts: 1 } });
+    expect(distillStage.check?.(near, { model: bare, datasets: {} })).toMatchObject([
+      { path: 'student.start', code: 'no-word-vectors' },
+      { path: 'augment.by', code: 'no-word-vectors' },
+    ]);
     const orders = distillStage.schema.parse({ student: { ...dan, minOrder: 3 } });
     expect(distillStage.check?.(orders, { datasets: {} })).toMatchObject([{ path: 'student.minOrder' }]);
 
