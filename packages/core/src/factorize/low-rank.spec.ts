@@ -1,7 +1,7 @@
 import { Random } from '../train/random';
 import { cholesky, timesTransposedLower, solveTransposedLower } from './cholesky';
 import { eigenSymmetric } from './eigen';
-import { breakEvenRank, decompose, keptEnergy, lowRank, multiplied } from './low-rank';
+import { biasShift, breakEvenRank, decompose, keptEnergy, lowRank, multiplied } from './low-rank';
 import type { Matrix, SecondMoment } from './low-rank';
 
 const random = new Random(3);
@@ -130,6 +130,37 @@ describe('low-rank approximation', () => {
       // No approximation of this rank is better than the energy that is left out says.
       expect(error(aware) / squared(y)).toBeCloseTo(1 - aware.kept, 4);
     }
+  });
+
+  it.each([
+    ['inputs', 6, 10],
+    ['outputs', 10, 6],
+  ] as const)('with %s about their mean lets a bias of %i x %i keep the mean', (of, rows, columns) => {
+    const n = 300;
+    const weight = matrix(rows, columns);
+    const x = noise(n * rows).map((value, at) => value + 3 * ((at % rows) - 2));
+    const y = product(x, weight.data, n, rows, columns);
+    const [v, width] = of === 'inputs' ? [x, rows] : [y, columns];
+    const mean = Float64Array.from({ length: width }, (_, j) => {
+      let sum = 0;
+      for (let i = 0; i < n; i++) sum += v[i * width + j];
+      return sum / n;
+    });
+    const centred = Float64Array.from(v, (value, at) => value - mean[at % width]);
+    const moment = { of, values: momentOf(centred, n, width).map((sum) => sum / n), mean };
+    const factors = lowRank(weight, 2, moment);
+    const shift = biasShift(weight, factors, moment);
+    const thin = product(x, multiplied(factors, rows, columns), n, rows, columns).map(
+      (z, at) => z + shift[at % columns],
+    );
+    for (let j = 0; j < columns; j++) {
+      let error = 0;
+      for (let i = 0; i < n; i++) error += (thin[i * columns + j] - y[i * columns + j]) / n;
+      expect(error).toBeCloseTo(0, 4);
+    }
+    const raw = lowRank(weight, 2, { of, values: momentOf(v, n, width) });
+    const without = product(x, multiplied(raw, rows, columns), n, rows, columns);
+    expect(difference(thin, y)).toBeLessThan(0.9 * difference(without, y));
   });
 
   it('refuses ranks that a matrix does not have, and moments of another size', () => {

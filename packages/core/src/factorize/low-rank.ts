@@ -8,6 +8,9 @@
  * arXiv:2403.07378, section 3.1) has it: with E[x' x] = L L', decompose M = L' W and multiply by the inverse of L'.
  * Where `out` is the smaller side, the same optimum needs neither L nor its inverse: the right singular vectors of M
  * are the eigenvectors of M' M = E[y' y], y = x W, so it is enough to know the second moment of the outputs.
+ *
+ * Where the layer has a bias, that can keep the mean of the outputs for nothing: the moments are then about the mean, and
+ * the rank is spent on what varies (`biasShift`).
  */
 import { invalid } from '../errors';
 import { cholesky, solveTransposedLower, timesTransposedLower } from './cholesky';
@@ -25,6 +28,8 @@ export interface SecondMoment {
   readonly of: 'inputs' | 'outputs';
   /** [n, n] float64 with n = rows (inputs) or columns (outputs) of the weight; any positive scale. */
   readonly values: Float64Array;
+  /** [n]: the values are about this mean, and the layer's bias is to make up for what the mean loses (`biasShift`). */
+  readonly mean?: Float64Array;
 }
 
 /** The moment that the approximation of such a weight needs. */
@@ -135,6 +140,33 @@ function balanced(a: Float64Array, b: Float64Array, rows: number, columns: numbe
     if (scale > 0) for (let j = 0; j < columns; j++) second[k * columns + j] = b[k * columns + j] / scale;
   }
   return { first, second };
+}
+
+/**
+ * What to add to a layer's bias so that the mean of its outputs stays, where the moment is about a mean m:
+ * m (W - A B) of inputs; m - m B' (B B')^-1 B of outputs, with the orthogonal rows that `factors` gives B.
+ * @returns [columns]
+ */
+export function biasShift(
+  weight: Matrix,
+  { first, second }: LowRank,
+  { of, mean }: Required<SecondMoment>,
+): Float64Array {
+  const { rows, columns } = weight;
+  const rank = second.length / columns;
+  if (of === 'inputs') {
+    const kept = times(times(mean, first, 1, rows, rank), second, 1, rank, columns);
+    return times(mean, weight.data, 1, rows, columns).map((value, j) => value - kept[j]);
+  }
+  const lost = mean.slice();
+  for (let k = 0; k < rank; k++) {
+    const row = second.subarray(k * columns, (k + 1) * columns);
+    const size = row.reduce((sum, x) => sum + x * x, 0);
+    if (size === 0) continue;
+    const share = row.reduce((sum, x, j) => sum + x * mean[j], 0) / size;
+    for (let j = 0; j < columns; j++) lost[j] -= share * row[j];
+  }
+  return lost;
 }
 
 function requireSize({ of, values }: SecondMoment, { rows, columns }: Matrix): void {

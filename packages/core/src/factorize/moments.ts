@@ -18,6 +18,8 @@ interface Wanted {
   readonly of: SecondMoment['of'];
   /** Names of the values; moments of several add up (a weight that layers share). */
   readonly values: readonly string[];
+  /** About the mean, because a bias can keep that. */
+  readonly isCentred: boolean;
 }
 
 /** What a target's approximation needs to know; look-ups need nothing (each row counts alike). */
@@ -29,7 +31,7 @@ function wantedBy(target: Target): Wanted | undefined {
   const plain = sites.every(({ node }) => node.opType === 'MatMul');
   const of = plain ? momentSide(rows, columns) : 'inputs';
   const values = sites.map(({ node }) => (of === 'inputs' ? node.input(0) : node.output()).name);
-  return { of, values };
+  return { of, values, isCentred: target.bias !== undefined };
 }
 
 /**
@@ -71,10 +73,25 @@ export async function collectMoments(
   } finally {
     await executable.release();
   }
-  return new Map([...wanted].map(([weight, entry]) => [weight, { of: entry.of, values: total(sums, entry.values) }]));
+  return new Map([...wanted].map(([weight, entry]) => [weight, finished(entry, total(sums, entry.values))]));
 }
 
-/** A copy of the model whose only outputs are x' x of the named values; outputs by value name. */
+/** The moment from the sums of z' z with z = [x, 1]: sums of x' x, of x, and the number of rows. */
+function finished({ of, isCentred }: Wanted, sums: Float64Array): SecondMoment {
+  const width = Math.sqrt(sums.length);
+  const n = width - 1;
+  const count = sums[sums.length - 1];
+  const mean = sums.slice(n * width, n * width + n).map((sum) => sum / count);
+  const values = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) {
+      values[i * n + j] = sums[i * width + j] / count - (isCentred ? mean[i] * mean[j] : 0);
+    }
+  }
+  return isCentred ? { of, values, mean } : { of, values };
+}
+
+/** A copy of the model whose only outputs are z' z, z = [x, 1], of the named values; outputs by value name. */
 function withMoments(model: Model, names: readonly string[]): { model: Model; outputs: Map<string, string> } {
   const observed = clone(model);
   inferShapes(observed);
@@ -96,11 +113,12 @@ function withMoments(model: Model, names: readonly string[]): { model: Model; ou
   return { model: observed, outputs };
 }
 
-/** x' x over all positions, those of padding multiplied by 0 where positions are told apart. */
+/** z' z over all positions, those of padding multiplied by 0 where positions are told apart. */
 function momentOf(build: GraphBuilder, x: Value, weights: Value | undefined): Value {
   const width = x.shape!.at(-1) as number;
   const flat = build.op('Reshape', [x, build.int64s([-1, width])]);
-  const real = weights && x.shape!.length === 3 ? build.op('Mul', [flat, weights]) : flat;
+  const extended = build.op('Pad', [flat, build.int64s([0, 0, 0, 1]), build.scalar(1)]);
+  const real = weights && x.shape!.length === 3 ? build.op('Mul', [extended, weights]) : extended;
   return build.op('MatMul', [build.op('Transpose', [real], { perm: [1, 0] }), real]);
 }
 

@@ -6,13 +6,14 @@ import { invalid, throwIfAborted } from '../errors';
 import { recover } from '../finetune/recovery';
 import type { Recovery } from '../finetune/recovery';
 import type { TokenizedData, TrainingContext } from '../finetune/train-on';
-import type { Model } from '../graph';
+import { Tensor } from '../graph';
+import type { Model, Value } from '../graph';
 import { removeDeadCode } from '../passes';
 import { refuseQuantized } from '../quantize/sites';
 import type { StageContext } from '../stages/stage';
 import type { FactorizeConfig } from './config';
-import { breakEvenRank, decompose, keptEnergy } from './low-rank';
-import type { Decomposition } from './low-rank';
+import { biasShift, breakEvenRank, decompose, keptEnergy } from './low-rank';
+import type { Decomposition, SecondMoment } from './low-rank';
 import { collectMoments } from './moments';
 import { fixedRanks, rankAboveFull, ranksByEnergy, ranksWithin } from './ranks';
 import type { Ranks } from './ranks';
@@ -71,9 +72,11 @@ export async function factorizeBundle(bundle: Bundle, options: FactorizeOptions)
   if (targets.length === 0) throw nothing(manifest, config, passed);
   requireRank(targets, config);
   const trains = config.epochs > 0;
-  const parts = await decomposeAll(model, targets, options, within(context, 0, trains ? 0.4 : 0.9));
+  const before = within(context, 0, trains ? 0.4 : 0.9);
+  const moments = await momentsOf(model, targets, options, within(before, 0, 0.3));
+  const parts = await decomposeAll(targets, moments, within(before, 0.3, 1));
   const ranks = await keepFaster(chooseRanks(parts, options), parts, targets, config, context);
-  const weights = targets.map((target, i) => factorizeOne(model, target, parts[i], ranks[i]));
+  const weights = targets.map((target, i) => factorizeOne(model, target, parts[i], ranks[i], moments));
   if (weights.every(({ rank }) => rank === undefined)) throw nothingSmaller(weights);
   removeDeadCode(model);
   model.graph.sort();
@@ -90,16 +93,23 @@ function within<C extends Pick<StageContext, 'progress'>>(context: C, from: numb
   return { ...context, progress };
 }
 
-async function decomposeAll(
+type Moments = ReadonlyMap<string, SecondMoment>;
+
+async function momentsOf(
   model: Model,
   targets: readonly Target[],
   { config, data }: FactorizeOptions,
   context: StageContext & TrainingContext,
+): Promise<Moments> {
+  if (config.method === 'svd') return new Map();
+  return collectMoments(model, targets, data!.train, config.calibrationRows, context);
+}
+
+async function decomposeAll(
+  targets: readonly Target[],
+  moments: Moments,
+  context: Pick<StageContext, 'signal' | 'progress'>,
 ): Promise<Decomposition[]> {
-  const aware = config.method === 'activation-aware';
-  const moments = aware
-    ? await collectMoments(model, targets, data!.train, config.calibrationRows, within(context, 0, 0.3))
-    : undefined;
   const parts: Decomposition[] = [];
   for (const target of targets) {
     // Long arithmetic: give cancellation and progress messages a turn.
@@ -107,9 +117,8 @@ async function decomposeAll(
     throwIfAborted(context.signal);
     const matrix = matrixOf(target);
     const mostUseful = Math.max(1, breakEvenRank(matrix.rows, matrix.columns));
-    parts.push(decompose(matrix, moments?.get(target.weight.name), mostUseful));
-    const done = parts.length / targets.length;
-    context.progress({ fraction: aware ? 0.3 + 0.7 * done : done, phase: `matrix ${parts.length}/${targets.length}` });
+    parts.push(decompose(matrix, moments.get(target.weight.name), mostUseful));
+    context.progress({ fraction: parts.length / targets.length, phase: `matrix ${parts.length}/${targets.length}` });
   }
   return parts;
 }
@@ -156,13 +165,31 @@ async function keepFaster(
   return kept;
 }
 
-function factorizeOne(model: Model, target: Target, parts: Decomposition, rank: number | undefined): FactorizedWeight {
+function factorizeOne(
+  model: Model,
+  target: Target,
+  parts: Decomposition,
+  rank: number | undefined,
+  moments: Moments,
+): FactorizedWeight {
   const { rows, columns, energies } = parts;
   const { component, layer } = target;
   const facts = { weight: target.weight.name, component, layer, rows, columns, rank };
   if (rank === undefined) return { ...facts, kept: 1, reason: 'two matrices would be no smaller or no faster' };
-  rewrite(model.graph, target, parts.factors(rank));
+  const factors = parts.factors(rank);
+  const moment = moments.get(target.weight.name);
+  if (moment?.mean && target.bias)
+    addTo(target.bias, biasShift(matrixOf(target), factors, { ...moment, mean: moment.mean }));
+  rewrite(model.graph, target, factors);
   return { ...facts, kept: keptEnergy(energies, rank) };
+}
+
+function addTo(bias: Value, shift: Float64Array): void {
+  const { dims, data } = bias.constant as Tensor<'float32'>;
+  bias.constant = Tensor.float32(
+    dims,
+    data.map((value, i) => value + shift[i]),
+  );
 }
 
 function updated(

@@ -15,6 +15,8 @@ export interface Target {
   /** True when the initializer is stored [out, in]. */
   readonly transposed: boolean;
   readonly sites: readonly Site[];
+  /** The initializer that is added to the product, if there is one product and nothing else reads the initializer. */
+  readonly bias: Value | undefined;
 }
 
 /** A chosen weight that stays as it is. */
@@ -44,7 +46,7 @@ export function findTargets(
     const sites = sitesOf.get(weight) ?? [];
     const reason = entry.factor ? 'it is a factor already' : problem(weight, sites);
     if (reason) passed.push({ weight: entry.weight, component, layer, reason });
-    else targets.push({ weight, component, layer, ...formOf(sites), sites });
+    else targets.push({ weight, component, layer, ...formOf(sites), sites, bias: ownBias(sites) });
   }
   return { targets, passed };
 }
@@ -54,6 +56,12 @@ const formOf = ([first]: readonly Site[]): Pick<Target, 'kind' | 'transposed'> =
   kind: first.kind,
   transposed: first.kind === 'linear' && first.transposed,
 });
+
+function ownBias([site, another]: readonly Site[]): Value | undefined {
+  if (another || site.kind !== 'linear' || site.scale !== 1 || site.bias?.factor !== 1) return undefined;
+  const { value } = site.bias;
+  return value.uses.size === 1 ? value : undefined;
+}
 
 function problem(weight: Value, sites: readonly Site[]): string | undefined {
   if (sites.length === 0) return 'nothing multiplies by it or looks rows up in it';
