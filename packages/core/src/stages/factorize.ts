@@ -24,6 +24,7 @@ export const factorizeStage: StageDefinition<FactorizeConfig> = {
   schema: factorizeSchema,
   needs: { model: true, datasets: [], optionalDatasets: ['data'] },
   makesModel: true,
+  measures: () => ({ bytes: true }),
   check: factorizeIssues,
   outcome,
   estimate: estimateFactorize,

@@ -26,6 +26,7 @@ export const shareStage: StageDefinition<ShareConfig> = {
   schema: shareSchema,
   needs: { model: true, datasets: [], optionalDatasets: ['data'] },
   makesModel: true,
+  measures: () => ({ bytes: true }),
   check: shareIssues,
   outcome,
   estimate: estimateShare,
