@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readBundle, readManifest } from '../bundle';
+import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { checkInputs, recipeSchema, resolveRecipe } from '../recipe';
+import { STAGES } from '../stages';
+import type { StageResult } from '../stages';
+import { readDatasetInfo } from '../text';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'modelpress-compose-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
+
+describe('prune, factorize, share and quantize in one recipe', () => {
+  it('each read the model of the stage before, and the task survives', async () => {
+    const dataset = writeColours(join(folder, 'data'));
+    const scratch = { layers: 1, hidden: 64, heads: 2, ffn: 128, vocabulary: 120 };
+    const start = STAGES.finetune.schema.parse({ ...training, epochs: 8, scratch });
+    const dense = await STAGES.finetune.run(start, stageContext(join(folder, 'dense'), dataset));
+    let model = join(folder, 'dense', 'output', dense.model!);
+    const original = await readManifest(model);
+
+    const recipe = recipeSchema.parse({
+      name: 'compose',
+      stages: [
+        { type: 'prune', config: { ...training, target: 0.4, epochs: 2, pruningEpochs: 1 } },
+        {
+          type: 'factorize',
+          config: { ...training, components: ['W_I', 'W_O'], budget: { type: 'rank', rank: 16 }, epochs: 2 },
+        },
+        { type: 'quantize', config: { exclude: { components: ['embeddings'] } } },
+        { type: 'evaluate' },
+      ],
+    });
+    const stages = resolveRecipe(recipe, STAGES);
+    const inputs = { model: original, datasets: { data: await readDatasetInfo(dataset) } };
+    expect(checkInputs(stages, inputs)).toEqual([]);
+    let result: StageResult | undefined;
+    for (const { id, config, definition } of stages) {
+      const context = {
+        ...stageContext(join(folder, id), dataset, model),
+        baseline: join(folder, 'dense', 'output', dense.model!),
+      };
+      result = await definition.run(config, context);
+      if (result.model !== undefined) model = join(context.output, result.model);
+    }
+    expect(figureOf(result!, 'accuracy')).toBeGreaterThan(0.9);
+    const { manifest, model: graph } = await readBundle(model);
+    expect(manifest.provenance.slice(original.provenance.length).map(({ step }) => step)).toEqual(
+      expect.arrayContaining(['factorize', 'quantize']),
+    );
+    expect(manifest.structure!.layers[0].ffn).toBeLessThan(128);
+    const factors = manifest.components.filter(({ factor }) => factor);
+    expect(factors).toHaveLength(4);
+    const dtypes = factors.map(({ weight }) => graph.graph.value(weight).dtype);
+    expect(dtypes).toContain('int8');
+  });
+
+  it('refuse orders that cannot work before anything runs', async () => {
+    const dataset = writeColours(join(folder, 'data'));
+    const model = await readManifest(join(folder, 'dense', 'output', 'model'));
+    const data = await readDatasetInfo(dataset);
+    const problems = (...types: string[]): { field: string; code: string }[] => {
+      const recipe = recipeSchema.parse({ name: 'order', stages: types.map((type) => ({ type })) });
+      return checkInputs(resolveRecipe(recipe, STAGES), { model, datasets: { data } }).map(({ field, code }) => ({
+        field,
+        code,
+      }));
+    };
+    expect(problems('factorize', 'share')).toEqual([]);
+    expect(problems('factorize', 'prune')).toEqual([{ field: 'stages[1].config.granularity', code: 'rewritten' }]);
+    expect(problems('quantize', 'factorize')).toEqual([{ field: 'stages[1].config', code: 'quantized' }]);
+    expect(new Set(problems('factorize', 'factorize').map(({ code }) => code))).toEqual(
+      new Set(['already-factorized']),
+    );
+  });
+});
