@@ -85,7 +85,7 @@ async function quantized(name: string, config: object, given: Given): Promise<Su
       threads: given.threads,
       signal: new AbortController().signal,
       progress: () => undefined,
-      log: (level, message) => void console.error(`${name}: ${level}: ${message}`),
+      log: (level, message) => console.error(`${name}: ${level}: ${message}`),
       metric: () => undefined,
     };
     await STAGES.quantize.run(STAGES.quantize.schema.parse(config), context);
@@ -98,7 +98,9 @@ function pythonQuantized(python: string, { folder, bundle }: Given): Subject {
   const start = performance.now();
   cpSync(bundle, output, { recursive: true });
   const model = join(output, MODEL_FILE);
-  const { status, stderr } = spawnSync(python, ['-c', PYTHON_SIDE, join(bundle, MODEL_FILE), model], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(python, ['-c', PYTHON_SIDE, join(bundle, MODEL_FILE), model], {
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(`The Python quantizer failed: ${stderr}`);
   return { name: 'onnxruntime (Python) quantize_dynamic', folder: output, seconds: (performance.now() - start) / 1000 };
 }
@@ -184,7 +186,16 @@ async function main(): Promise<void> {
   const loads = await latencies(subjects, rows, given, Number(values.seconds));
   console.log(`${cpu} (${cpuFlags.join(' ')}), ${runtime}, ${given.threads} threads, seed ${given.seed}; ${loads}\n`);
   const shapes = SHAPES.map(({ batch, sequence }) => `${batch}x${sequence}`);
-  const header = ['model', 'accuracy', 'macro-F1', 'same label', 'model.onnx', 'of float', 'seconds to make', ...shapes];
+  const header = [
+    'model',
+    'accuracy',
+    'macro-F1',
+    'same label',
+    'model.onnx',
+    'of float',
+    'seconds to make',
+    ...shapes,
+  ];
   console.log(`| ${header.join(' | ')} |\n|${'---|'.repeat(header.length)}`);
   for (const row of rows) console.log(`| ${row.join(' | ')} |`);
 }

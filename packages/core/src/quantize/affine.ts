@@ -23,6 +23,12 @@ export const symmetricLevels = (bits: number): number => 2 ** (bits - 1) - 1;
  */
 const ROUNDING = 6755399441055744;
 
+/** The code of one number: clip(round(x / scale) + zeroPoint, 0, most). */
+export function unsignedCode(x: number, scale: number, zeroPoint: number, most: number): number {
+  const code = x / scale + ROUNDING - ROUNDING + zeroPoint;
+  return code < 0 ? 0 : code > most ? most : code;
+}
+
 export interface SymmetricOptions {
   /** Default 8. */
   readonly bits?: number;

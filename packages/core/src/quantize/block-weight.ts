@@ -99,9 +99,9 @@ export class BlockRewriter {
     const low = emit.node(before, 'BitwiseAnd', [stored, mask(0x03)], ['uint8', planes]);
     const places = emit.constant('places', Tensor.of('uint8', [1, 3, 1], Uint8Array.of(6, 4, 2)));
     const shifted = emit.node(before, 'BitShift', [low, places], ['uint8', planes], LEFT);
-    const [a, b, c] = emit.nodes(before, 'Split', [shifted], Array(3).fill(['uint8', [rows, 1, quarter]]), SPLIT);
-    const ab = emit.node(before, 'BitwiseOr', [a, b], ['uint8', [rows, 1, quarter]]);
-    const last = emit.node(before, 'BitwiseOr', [ab, c], ['uint8', [rows, 1, quarter]]);
+    const plane = ['uint8', [rows, 1, quarter]] as const;
+    const [a, b, c] = emit.nodes(before, 'Split', [shifted], [plane, plane, plane], SPLIT);
+    const last = emit.node(before, 'BitwiseOr', [emit.node(before, 'BitwiseOr', [a, b], plane), c], plane);
     return emit.node(before, 'Concat', [high, last], ['uint8', [rows, 4, quarter]], AXIS_1);
   }
 

@@ -5,6 +5,7 @@
  */
 import { invalid } from '../errors';
 import type { Tensor } from '../graph';
+import { unsignedCode } from './affine';
 
 export const BLOCK_BITS = [8, 6, 4] as const;
 export type BlockBits = (typeof BLOCK_BITS)[number];
@@ -71,11 +72,8 @@ export function roundToBlocks(
 }
 
 /** The code of one number. */
-export function codeOf(weight: number, { scale, zeroPoint }: BlockGrid, bits: number): number {
-  const code = Math.round(weight / scale) + zeroPoint;
-  const most = 2 ** bits - 1;
-  return code < 0 ? 0 : code > most ? most : code;
-}
+export const codeOf = (weight: number, { scale, zeroPoint }: BlockGrid, bits: number): number =>
+  unsignedCode(weight, scale, zeroPoint, (1 << bits) - 1);
 
 /**
  * The grid for row[start..end). A symmetric grid is uneven, -2^(b-1)..2^(b-1) - 1: of the one that reaches the largest
@@ -166,7 +164,7 @@ export function decodeBlocks(codes: Omit<BlockCodes, 'relativeError'>): FloatMat
   for (let row = 0; row < rows; row++) {
     const own = rowOf(codes, row);
     for (let i = 0; i < columns; i++) {
-      const at = row * blocks + Math.floor(i / block);
+      const at = row * blocks + ((i / block) | 0);
       values[row * columns + i] = scales[at] * (own[i] - zeroPoints[at]);
     }
   }
@@ -178,14 +176,16 @@ export function relativeError({ values }: FloatMatrix, codes: Omit<BlockCodes, '
   const decoded = decodeBlocks(codes).values;
   let [error, norm] = [0, 0];
   for (let i = 0; i < values.length; i++) {
-    error += (values[i] - decoded[i]) ** 2;
-    norm += values[i] ** 2;
+    const difference = values[i] - decoded[i];
+    error += difference * difference;
+    norm += values[i] * values[i];
   }
   return norm > 0 ? Math.sqrt(error / norm) : 0;
 }
 
 export function requireFinite(values: Float32Array, name: string): void {
-  if (values.every(Number.isFinite)) return;
+  // The difference of a number and itself is 0 unless it is infinite or none.
+  if (values.every((value) => value - value === 0)) return;
   throw invalid('quantize.not-finite', `Weight "${name}" holds NaN or infinity.`, { weight: name });
 }
 

@@ -1,7 +1,7 @@
 /** @file Histograms of a model's activations, kept in a cache file that serves any exclusions and range methods. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Model } from '../graph';
 import { Histogram } from './histogram';
@@ -62,9 +62,18 @@ export const activationGrids = (
 
 async function readCache(path: string, model: string, rows: string): Promise<Map<string, Histogram> | undefined> {
   if (!existsSync(path)) return undefined;
-  const cache = cacheSchema.parse(JSON.parse(await readFile(path, 'utf8')));
-  if (cache.model !== model || cache.rows !== rows) return undefined;
+  const cache = parseCache(await readFile(path, 'utf8'));
+  if (cache?.model !== model || cache.rows !== rows) return undefined;
   return new Map(Object.entries(cache.histograms).map(([name, state]) => [name, Histogram.from(state)]));
+}
+
+/** A damaged file is no cache. */
+function parseCache(text: string): z.infer<typeof cacheSchema> | undefined {
+  try {
+    return cacheSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
 }
 
 async function writeCache(
@@ -74,7 +83,9 @@ async function writeCache(
   histograms: ReadonlyMap<string, Histogram>,
 ): Promise<void> {
   const states = Object.fromEntries([...histograms].map(([name, histogram]) => [name, histogram.state]));
-  await writeFile(path, JSON.stringify({ format: 1, model, rows, histograms: states }));
+  const unfinished = `${path}.tmp`;
+  await writeFile(unfinished, JSON.stringify({ format: 1, model, rows, histograms: states }));
+  await rename(unfinished, path);
 }
 
 /** Hash of what a model computes. */

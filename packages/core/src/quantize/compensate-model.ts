@@ -3,7 +3,7 @@ import { throwIfAborted } from '../errors';
 import type { Model, Tensor } from '../graph';
 import { outputRows } from './blocks';
 import type { BlockCodes, BlockFormat } from './blocks';
-import { compensate } from './gptq';
+import { compensate, inverseFactor } from './gptq';
 import { observeProducts } from './observe';
 import type { CalibrationRows, ObserveOptions } from './observe';
 import { findSites } from './sites';
@@ -35,11 +35,15 @@ export async function compensateModel(
       ...options,
       onProgress: (fraction) => onProgress?.((index + fraction / 2) / groups.length),
     });
+    let factor: { of: string; u: Float64Array } | undefined;
     for (const [at, site] of group.entries()) {
       throwIfAborted(options.signal);
       const { name, constant } = site.weight;
+      const input = inputOf(site);
+      // Products that share an input follow each other.
+      if (factor?.of !== input) factor = { of: input, u: inverseFactor(products.get(input)!, widthOf(site), damping) };
       const matrix = outputRows(constant as Tensor<'float32'>, site.transposed);
-      codes.set(name, compensate(matrix, products.get(inputOf(site))!, format, damping, name));
+      codes.set(name, compensate(matrix, factor.u, format, name));
       onProgress?.((index + 0.5 + (at + 1) / group.length / 2) / groups.length);
       await new Promise(setImmediate);
     }

@@ -41,7 +41,9 @@ const activationsSchema = rangeSchema.extend({
   outputs: z
     .enum(['float', 'int8'])
     .default('float')
-    .describe('What products give: float numbers (MatMulIntegerToFloat), or int8 ones again (QLinearMatMul), less exact.'),
+    .describe(
+      'What products give: float numbers (MatMulIntegerToFloat), or int8 ones again (QLinearMatMul), less exact.',
+    ),
 });
 
 const calibrationSchema = z.strictObject({
@@ -79,7 +81,9 @@ export const quantizeSchema = z.strictObject({
     .describe(
       'Mode dynamic: operators that the file uses: "matmul-integer" is standard ONNX, "dynamic-quantize-matmul" is of ONNX Runtime; "auto" tries both on the worker and takes the faster.',
     ),
-  weights: weightsSchema.optional().describe('Mode weight-only: how weights are stored; default: 4 bits in blocks of 32.'),
+  weights: weightsSchema
+    .optional()
+    .describe('Mode weight-only: how weights are stored; default: 4 bits in blocks of 32.'),
   activations: activationsSchema.optional().describe('Mode static: how ranges are chosen; default: min-max.'),
   calibration: calibrationSchema
     .optional()

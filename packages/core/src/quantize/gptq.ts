@@ -8,21 +8,12 @@ import { codeOf, emptyCodes, fitGrid, padCodes, relativeError, requireFinite, ro
 import type { BlockCodes, BlockFormat, BlockGrid, FloatMatrix } from './blocks';
 
 /**
- * @param hessian X^T X of the weight's inputs, [columns, columns]; not changed.
- * @param damping added to its diagonal, as a share of the diagonal's mean.
+ * @param u factor of the inverse of X^T X, where X are the weight's inputs: see `inverseFactor`.
  * @throws `quantize.not-finite`
  */
-export function compensate(
-  matrix: FloatMatrix,
-  hessian: Float32Array,
-  format: BlockFormat,
-  damping: number,
-  name: string,
-): BlockCodes {
+export function compensate(matrix: FloatMatrix, u: Float64Array, format: BlockFormat, name: string): BlockCodes {
   const { rows, columns } = matrix;
   requireFinite(matrix.values, name);
-  requireFinite(hessian, name);
-  const u = inverseFactor(damped(hessian, columns, damping), columns);
   const codes = emptyCodes(matrix, format);
   const weights = Float64Array.from(matrix.values);
   // Block by block over all rows, so that a block's rows of U stay in the cache.
@@ -74,9 +65,11 @@ function damped(hessian: Float32Array, n: number, damping: number): Float64Array
 /**
  * U, upper triangular with H^-1 = U^T U: H = R R^T with R upper triangular, from the last column to the first, and
  * U = R^-1. Twice n^3 / 6 multiplications on one array instead of two factorizations and an inverse.
- * @param h [n, n], positive definite; overwritten.
+ * @param products X^T X, [n, n]; not changed.
+ * @param damping added to its diagonal, as a share of the diagonal's mean.
  */
-export function inverseFactor(h: Float64Array, n: number): Float64Array {
+export function inverseFactor(products: Float32Array, n: number, damping: number): Float64Array {
+  const h = damped(products, n, damping);
   for (let j = n - 1; j >= 0; j--) {
     const atJ = j * n;
     const pivot = Math.sqrt(h[atJ + j] - tailProduct(h, atJ, atJ, j + 1, n));

@@ -35,15 +35,20 @@ export class Histogram {
   add(values: Float32Array): void {
     let [low, high] = [this.min, this.max];
     for (const value of values) {
-      if (value < low && value !== -Infinity) low = value;
-      if (value > high && value !== Infinity) high = value;
+      if (value - value !== 0) continue; // infinite, or no number
+      if (value < low) low = value;
+      if (value > high) high = value;
     }
     this.min = low;
     this.max = high;
     this.widen(Math.max(-low, high));
     const perWidth = this.binWidth === 0 ? 0 : 1 / this.binWidth;
+    const { counts } = this;
     for (const value of values) {
-      if (Number.isFinite(value)) this.counts[Math.floor(value * perWidth) + HALF]++;
+      if (value - value !== 0) continue; // infinite, or no number
+      const scaled = value * perWidth;
+      const towardsZero = scaled | 0;
+      counts[(towardsZero > scaled ? towardsZero - 1 : towardsZero) + HALF]++;
     }
   }
 

@@ -81,6 +81,7 @@ function sourceOf(
 ): CalibrationSource {
   const { rows, maxLength } = calibrationSettings(config);
   const dataset = calibration ?? data;
-  if (dataset === undefined) throw invalid('quantize.no-calibration-data', NO_CALIBRATION_DATA, { field: 'datasets.calibration' });
+  if (dataset === undefined)
+    throw invalid('quantize.no-calibration-data', NO_CALIBRATION_DATA, { field: 'datasets.calibration' });
   return { bundle, dataset, dedicated: calibration !== undefined, rows, maxLength, seed, signal };
 }

@@ -1,5 +1,6 @@
 /** @file From a histogram of activations to the range that int8 covers. */
 import { z } from 'zod';
+import { unsignedCode } from './affine';
 import { BINS } from './histogram';
 import type { Histogram } from './histogram';
 import type { ActivationGrid } from './static';
@@ -109,7 +110,7 @@ function best(extreme: number, cost: (end: number) => number): number {
 }
 
 const codeOf = (value: number, scale: number, zeroPoint: number): number =>
-  Math.min(LEVELS - 1, Math.max(0, Math.round(value / scale) + zeroPoint));
+  unsignedCode(value, scale, zeroPoint, LEVELS - 1);
 
 /** Sum of count (x - x')^2. */
 function squaredError({ centres, counts }: Bins, range: Range): number {

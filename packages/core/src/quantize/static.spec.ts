@@ -103,7 +103,11 @@ const rowsOf = (count: number): CalibrationRows => ({
 function model(rank = 2): Model {
   const b = new SiteBuilder();
   const layer = (x: Value, name: string, seed: number): Value =>
-    b.node('Add', [b.node('MatMul', [x, b.weight(`${name}.w`, [32, 32], seed)], name), b.weight(`${name}.b`, [32], 9)], `${name}.sum`);
+    b.node(
+      'Add',
+      [b.node('MatMul', [x, b.weight(`${name}.w`, [32, 32], seed)], name), b.weight(`${name}.b`, [32], 9)],
+      `${name}.sum`,
+    );
   const shape = b.graph.addInitializer('shape', Tensor.int64([3], [1, -1, 32]));
   const x = rank === 3 ? b.node('Reshape', [b.x, shape], 'reshape') : b.x;
   const result = b.finish(layer(b.node('Relu', [layer(x, 'first', 1)], 'relu'), 'second', 2));
@@ -119,7 +123,10 @@ async function staticMethod(outputs: StaticMethod['outputs'], rank: number): Pro
 /** Ops that ONNX Runtime makes of a model. */
 async function fused(given: Model): Promise<string[]> {
   const path = join(mkdtempSync(join(tmpdir(), 'fused-')), 'model.onnx');
-  const session = await ort.InferenceSession.create(writeModel(given), { optimizedModelFilePath: path, logSeverityLevel: 4 });
+  const session = await ort.InferenceSession.create(writeModel(given), {
+    optimizedModelFilePath: path,
+    logSeverityLevel: 4,
+  });
   await session.release();
   return readModel(readFileSync(path)).graph.nodes.map((node) => node.opType);
 }
@@ -142,7 +149,22 @@ describe('static int8', () => {
   it('computes what the affine formulas say', async () => {
     const b = new SiteBuilder();
     const weights = [1, -0.5, 0.25, 2];
-    const one = b.finish(b.node('MatMul', [b.x, b.graph.addInitializer('w', Tensor.float32([32, 1], Array.from({ length: 32 }, (_, i) => weights[i % 4])))], 'm'));
+    const one = b.finish(
+      b.node(
+        'MatMul',
+        [
+          b.x,
+          b.graph.addInitializer(
+            'w',
+            Tensor.float32(
+              [32, 1],
+              Array.from({ length: 32 }, (_, i) => weights[i % 4]),
+            ),
+          ),
+        ],
+        'm',
+      ),
+    );
     const grid = { scale: 0.01, zeroPoint: 100 };
     quantizeModel(one, { kind: 'static', outputs: 'float', grids: new Map([['x', grid]]) }, { minElements: 0 });
     const x = noise([5, 32], 99).data;
@@ -159,28 +181,35 @@ describe('static int8', () => {
   it('reuses a calibration file whatever stays float, and only for the same model and rows', async () => {
     const cache = join(mkdtempSync(join(tmpdir(), 'calibration-')), 'calibration.json');
     let runs = 0;
-    const counted = (count: number): CalibrationRows => ({ ...rowsOf(count), inputs: (row) => (runs++, rowsOf(count).inputs(row)) });
+    const counted = (count: number): CalibrationRows => ({
+      ...rowsOf(count),
+      inputs: (row) => (runs++, rowsOf(count).inputs(row)),
+    });
     const first = await calibrate(model(), counted(20), { cache });
     expect(runs).toBe(20);
     const again = await calibrate(model(), counted(20), { cache });
     expect(runs).toBe(20);
-    expect([...again].map(([name, histogram]) => [name, histogram.state])).toEqual(
-      [...first].map(([name, histogram]) => [name, histogram.state]),
-    );
+    const stored = (histograms: typeof first): string =>
+      JSON.stringify([...histograms].map(([name, histogram]) => [name, histogram.state]));
+    expect(stored(again)).toBe(stored(first));
     for (const names of [['first'], ['second.w']]) {
       const partial = model();
       const grids = activationGrids(again, rangeSchema.parse({ method: 'mse' }));
       const exclude = exclusionsSchema.parse({ names });
-      const { quantized } = quantizeModel(partial, { kind: 'static', outputs: 'float', grids }, { minElements: 0, exclude });
+      const { quantized } = quantizeModel(
+        partial,
+        { kind: 'static', outputs: 'float', grids },
+        { minElements: 0, exclude },
+      );
       expect(quantized).toHaveLength(1);
     }
     const other = model();
     (other.graph.value('first.w').constant as Tensor<'float32'>).data[0] = 3;
     await calibrate(other, counted(20), { cache });
     await calibrate(other, counted(21), { cache });
-    expect(runs).toBe(20 + 20 + 21);
-    writeFileSync(cache, '{');
-    await expect(calibrate(model(), counted(1), { cache })).rejects.toThrow();
+    writeFileSync(cache, '{"format":1,');
+    await calibrate(model(), counted(1), { cache });
+    expect(runs).toBe(20 + 20 + 21 + 1);
   });
 
   it('calibrates in memory and a file that do not grow with the number of rows', async () => {

@@ -44,16 +44,32 @@ export function staticForm({ grids, outputs }: StaticMethod): LinearForm {
  * The bias in steps of the product's own scale, S_x S_w: what the integer sums are counted in. It takes the float one's
  * name unless that is read elsewhere, too.
  */
-function int32Bias(emit: Int8Emitter, before: Node, bias: Value, { scales }: Int8Weight, { scale }: ActivationGrid): Value {
+function int32Bias(
+  emit: Int8Emitter,
+  before: Node,
+  bias: Value,
+  { scales }: Int8Weight,
+  { scale }: ActivationGrid,
+): Value {
   const steps = (scales.constant as Tensor<'float32'>).data.map((s) => s * scale);
   const floats = (bias.constant as Tensor<'float32'>).data;
   const { name } = bias;
   if (bias.uses.size === 1) emit.rename(bias, `${name}_float32`);
   const values = emit.constant(
     name,
-    Tensor.of('int32', [floats.length], Int32Array.from(floats, (b, i) => Math.round(b / steps[i]))),
+    Tensor.of(
+      'int32',
+      [floats.length],
+      Int32Array.from(floats, (b, i) => Math.round(b / steps[i])),
+    ),
   );
-  return dequantized(emit, before, values, emit.constant(`${name}_scale`, Tensor.float32([steps.length], steps)), AXIS_0);
+  return dequantized(
+    emit,
+    before,
+    values,
+    emit.constant(`${name}_scale`, Tensor.float32([steps.length], steps)),
+    AXIS_0,
+  );
 }
 
 /** DQ(q) with a scale for each index of an axis. The zero points are written out: ONNX Runtime fuses no Gemm without. */

@@ -48,11 +48,15 @@ export const FEEDS: Record<string, HostTensor> = {
   ids: Tensor.int64([5], [3, 0, 39, 7, 7]),
 };
 
-/** Output y of a model on FEEDS, one thread. */
-export async function run(model: Model, optimization: 'disabled' | 'all' = 'disabled'): Promise<number[]> {
+/** Output y of a model, one thread. */
+export async function run(
+  model: Model,
+  optimization: 'disabled' | 'all' = 'disabled',
+  given: Readonly<Record<string, HostTensor>> = FEEDS,
+): Promise<number[]> {
   verify(model);
   const executable = await ortRuntime.compile(model, { threads: 1, optimization });
-  const feeds = Object.fromEntries(executable.inputs.map((name) => [name, FEEDS[name]]));
+  const feeds = Object.fromEntries(executable.inputs.map((name) => [name, given[name]]));
   const { y } = await executable.run(feeds);
   await executable.release();
   return [...(y.data as Float32Array)];
