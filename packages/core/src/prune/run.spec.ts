@@ -186,19 +186,6 @@ describe('unstructured pruning', () => {
     expect(figureOf(result, 'bytes.compressed')).toBeLessThan(figureOf(result, 'bytes.model'));
   });
 
-  it('keeps its zeros when it is cancelled after the pruning phase and resumed', async () => {
-    const settings = { granularity: { type: 'weight' }, importance: 'pst', target: 0.5, scope: 'matrix' };
-    const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });
-    const abort = new AbortController();
-    const metric: StageContext['metric'] = (_, step) => {
-      if (step === 30) abort.abort();
-    };
-    const first = STAGES.prune.run(config, { ...context('resumed', trained), metric, signal: abort.signal });
-    await expect(first).rejects.toMatchObject({ code: 'cancelled' });
-    const { folder: out } = await prune('resumed', settings);
-    expect(await zeros(out)).toBeCloseTo(0.5, 2);
-  });
-
   it('rewinds a lottery ticket and trains it again', async () => {
     const settings = { granularity: { type: 'weight' }, target: 0.5, rewind: { epochs: 2, toStep: 5 } };
     const { folder: out, accuracy } = await prune('ticket', settings);
@@ -217,6 +204,48 @@ describe('unstructured pruning', () => {
     const name = before.manifest.components.find(({ component }) => component === 'classifier')!.weight;
     expect(after.model.graph.value(name).constant!.data).toEqual(before.model.graph.value(name).constant!.data);
     expect(await zeros(out)).toBeGreaterThan(0.2);
+  });
+});
+
+describe('a run that is stopped and resumed', () => {
+  const neurons = { target: 0.4, hidden: 0.25 };
+  const weights = { granularity: { type: 'weight' }, target: 0.5, scope: 'matrix' };
+
+  it.each([
+    ['neurons', neurons, 11],
+    ['layers', { granularity: { type: 'layer' }, target: 0.5 }, 20],
+    ['taylor', { ...weights, importance: 'taylor' }, 11],
+    ['pst', { ...weights, importance: 'pst' }, 11],
+    ['pst-late', { ...weights, importance: 'pst' }, 30],
+  ])('gives the same model (%s)', async (name, settings, stopAt) => {
+    const { folder: whole } = await prune(`whole-${name}`, settings);
+    const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });
+    const abort = new AbortController();
+    const metric: StageContext['metric'] = (_, step) => {
+      if (step === stopAt) abort.abort();
+    };
+    const first = STAGES.prune.run(config, { ...context(`resumed-${name}`, trained), metric, signal: abort.signal });
+    await expect(first).rejects.toMatchObject({ code: 'cancelled' });
+    const { folder: resumed } = await prune(`resumed-${name}`, settings);
+    const [expected, actual] = await Promise.all([readBundle(whole), readBundle(resumed)]);
+    expect(Buffer.from(writeModel(actual.model)).equals(writeModel(expected.model))).toBe(true);
+  });
+});
+
+describe('the report', () => {
+  it('says which part of the removed share became latency, and how the dense model scored', async () => {
+    const { result } = await prune('analysis', { target: 0.5 });
+    const table = result.sections.find(({ title }) => title.startsWith('Which part'));
+    expect(table).toMatchObject({ kind: 'table' });
+    const rows = (table as Extract<typeof table, { kind: 'table' }>).rows;
+    expect(rows.map(([name]) => name)).toEqual(expect.arrayContaining(['FLOPs', 'time of a pass', 'linear layers']));
+    expect(result.measurements).toContainEqual(expect.objectContaining({ metric: 'accuracy', subject: 'baseline' }));
+  });
+
+  it('warns of a collapse, with its step', async () => {
+    const settings = { target: 0, targets: { W_I: 1, W_V: 0.99 }, epochs: 1, pruningEpochs: 1, importance: 'random' };
+    const { result } = await prune('collapse', { ...settings, optimizer: { learningRate: 1e-6 } });
+    expect(result.warnings.join()).toMatch(/accuracy collapsed from .* by step 15 and did not recover/);
   });
 });
 

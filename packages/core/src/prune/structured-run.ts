@@ -1,7 +1,7 @@
 /** @file Neuron, head and layer pruning while training, then physical removal. */
 import type { Bundle } from '../bundle';
 import type { Structure } from '../bundle/manifest';
-import { ModelpressError, unsupported } from '../errors';
+import { unsupported } from '../errors';
 import type { TaskLoss } from '../finetune/loss';
 import { trainOn } from '../finetune/train-on';
 import type { TokenizedData, TrainingContext, TrainingOutcome, TrainingRunOptions } from '../finetune/train-on';
@@ -42,7 +42,8 @@ export async function pruneStructured(
   const targets = neuronTargets(config);
   const stepsPerEpoch = Math.ceil(data.train.epoch(0).count / config.accumulate);
   const phases = pruningPhases(config, stepsPerEpoch);
-  let removedLayers: KeepPlan['layers'] | undefined;
+  /** 1 = removed; part of checkpoints, because no mask stands for a layer. */
+  const removedLayers = new Uint8Array(structure.layers.length);
   let isComplete = false;
   let masks: (name: string) => Uint8Array | undefined = () => undefined;
   const stream = hiddenStream(config, bundle, (name) => masks(name));
@@ -60,30 +61,28 @@ export async function pruneStructured(
         if (due === undefined) return;
         const groups = meter.groups(kindsOf(targets));
         const plan = keepPlan(structure, selectNeurons(groups, scaled(targets, due), config), meter.pooler());
-        if (config.granularity.type === 'layer') removedLayers = plan.layers;
-        else for (const [name, mask] of neuronMasks(manifest.components, structure, plan)) trainer.setMask(name, mask);
+        plan.layers.forEach((keep, layer) => {
+          removedLayers[layer] = Number(keep === null);
+        });
+        for (const [name, mask] of neuronMasks(manifest.components, structure, plan)) trainer.setMask(name, mask);
         if (plan.hidden) for (const [name, mask] of hiddenMasks(bundle, plan.hidden)) trainer.setMask(name, mask);
         context.log('info', `step ${step}: ${describe(structure, plan)}`);
         meter.reset();
       },
+      memory: new Map([...meter.sums(), ['removed layers', removedLayers]]),
     };
   };
   const training = effectiveTraining(config, stepsPerEpoch);
   const trainable = parameterNames(model);
   const options = { manifest, ...stream, trainable, loss, data, config: training, hooks };
   return trainOn({ ...options, mayKeep: () => isComplete }, context, ({ trainer, ...outcome }) => {
-    if (config.granularity.type === 'layer' && !removedLayers) {
-      // No mask stands for a layer, so a run resumed after its pruning step does not know what it chose.
-      throw new ModelpressError(
-        'internal',
-        'prune.plan-lost',
-        'The run was resumed after it chose its layers: run it again.',
-      );
-    }
     const hidden = hiddenFromMasks(bundle, masks);
-    const { layers } = removedLayers ? { layers: removedLayers } : planFromMasks(manifest.components, structure, masks);
+    const { layers: masked } = planFromMasks(manifest.components, structure, masks);
+    const layers = masked.map((keep, layer) => (removedLayers[layer] ? null : keep));
     const plan: KeepPlan = { layers, ...(hidden && { hidden }) };
-    const trained = { ...bundle, model: withWeights(model, trainer) };
+    const detail = { importance: importanceOf(config), granularity: config.granularity, target: config.target };
+    const provenance = [...manifest.provenance, { step: 'prune', detail }];
+    const trained = { ...bundle, model: withWeights(model, trainer), manifest: { ...manifest, provenance } };
     return {
       ...outcome,
       bundle: shrink(trained, plan, { heads: config.heads }),

@@ -81,7 +81,8 @@ async function withMasks({ config, context, bundle, data, loss, entries, phases 
   const random = new Random(context.seed);
   const importance = importanceOf(config);
   const hooks = (trainer: Trainer): TrainerHooks => {
-    const sums = new Map<string, Float32Array>();
+    const measured = importance === 'taylor' ? entries : [];
+    const sums = new Map(measured.map(({ weight }) => [weight, new Float32Array(trainer.parameter(weight).size)]));
     const scoresOf = ({ weight }: ComponentEntry): Float32Array => {
       const slot = trainer.parameter(weight);
       if (importance === 'magnitude') return magnitudeScores(slot.weight);
@@ -90,21 +91,21 @@ async function withMasks({ config, context, bundle, data, loss, entries, phases 
           randomScores(slot.size, () => random.uniform()),
           slot.weight,
         );
-      return (sums.get(weight) ?? new Float32Array(slot.size)).map(Math.abs);
+      return sums.get(weight)!.map(Math.abs);
     };
     return {
       afterGradients(step) {
-        if (importance === 'taylor' && phases.measures(step))
-          for (const entry of entries) addTaylor(sums, trainer, entry.weight);
+        if (phases.measures(step)) for (const [weight, sum] of sums) addTaylor(sum, trainer, weight);
       },
       afterUpdate(step) {
         const due = phases.dueAfter(step);
         if (due === undefined) return;
         const masks = masksFor(matricesOf(bundle, entries, scoresOf), config, due);
         for (const [name, mask] of masks) trainer.setMask(name, mask);
-        sums.clear();
+        for (const sum of sums.values()) sum.fill(0);
         context.log('info', `step ${step}: ${describe(masks)}`);
       },
+      memory: sums,
     };
   };
   const stepsPerEpoch = Math.ceil(data.train.epoch(0).count / config.accumulate);
@@ -151,10 +152,7 @@ async function withScores(
       trainer.slabs.has(name)
         ? trainer.parameter(name).weight
         : (model.graph.value(name).constant!.data as Float32Array);
-  // Masks are no part of a checkpoint: a run resumed after its pruning phase makes them from the scores again.
-  let hasMasks = false;
   const remask = (trainer: Trainer, due: number): void => {
-    hasMasks = true;
     const scores = new Map(scored.map((weight) => [weight.name, weight.scores(read(trainer))]));
     const found = masksFor(
       matricesOf(bundle, entries, ({ weight }) => scores.get(weight)!),
@@ -167,9 +165,10 @@ async function withScores(
   const hooks = (trainer: Trainer): TrainerHooks => ({
     afterUpdate(step) {
       if (importance === 'l0') for (const values of noise.values()) fillLogistic(values, random);
-      const due = phases.dueAfter(step) ?? (!hasMasks && phases.isComplete(step) ? 1 : undefined);
+      const due = phases.dueAfter(step);
       if (due !== undefined) remask(trainer, due);
     },
+    memory: masks,
   });
   const feeds = (): Record<string, HostTensor> =>
     Object.fromEntries(
@@ -200,7 +199,6 @@ async function withScores(
     mayKeep: mayKeep.isComplete,
   };
   return trainOn(options, context, ({ trainer, ...outcome }) => {
-    if (!hasMasks) remask(trainer, 1);
     return {
       ...outcome,
       ...finished(bundle, folded(bundle, trainer, scored, masks, read(trainer)), entries, config),
@@ -340,10 +338,8 @@ function completion(phases: PruningPhases): {
   };
 }
 
-function addTaylor(sums: Map<string, Float32Array>, trainer: Trainer, name: string): void {
+function addTaylor(sum: Float32Array, trainer: Trainer, name: string): void {
   const { weight, gradient, size } = trainer.parameter(name);
-  const sum = sums.get(name) ?? new Float32Array(size);
-  sums.set(name, sum);
   for (let i = 0; i < size; i++) sum[i] += weight[i] * gradient[i];
 }
 

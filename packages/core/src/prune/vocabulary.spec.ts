@@ -122,7 +122,7 @@ describeWithShared('cutting the vocabulary', () => {
 });
 
 describe('kept tokens', () => {
-  const bytes = Object.fromEntries([...'abcdef'].map((symbol, id) => [symbol, id]));
+  const bytes = Object.fromEntries(Array.from('abcdef').map((symbol, id) => [symbol, id]));
   const vocab = { ...bytes, ab: 6, cd: 7, abcd: 8, ef: 9, '<|endoftext|>': 10 };
   const source: TokenizerSource = bytePairTokenizer(vocab, ['a b', 'c d', 'ab cd', 'e f']);
 

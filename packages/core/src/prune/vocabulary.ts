@@ -86,7 +86,7 @@ function keepMergePaths(
     partsByResult.set(result, [...(partsByResult.get(result) ?? []), left, right]);
   }
   const reached = new Set<string>();
-  const open = [...seen, ...all.filter((token) => [...token].length === 1)];
+  const open = [...seen, ...all.filter((token) => Array.from(token).length === 1)];
   for (let token = open.pop(); token !== undefined; token = open.pop()) {
     if (reached.has(token)) continue;
     reached.add(token);
@@ -97,7 +97,7 @@ function keepMergePaths(
 
 function keepCharacters(prefix: string, seen: readonly string[], keep: (token: string) => void): void {
   const characters = new Set(
-    seen.flatMap((token) => [...(token.startsWith(prefix) ? token.slice(prefix.length) : token)]),
+    seen.flatMap((token) => Array.from(token.startsWith(prefix) ? token.slice(prefix.length) : token)),
   );
   for (const character of characters) {
     keep(character);

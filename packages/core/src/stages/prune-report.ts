@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { bundleBytes, MODEL_FILE } from '../bundle';
 import type { Bundle, Manifest } from '../bundle';
+import type { Scores } from '../finetune/score';
 import type { TrainingOutcome } from '../finetune/train-on';
 import type { PruneConfig } from '../prune/config';
 import { SPARSE_FILE, writeSparseFile } from '../prune/sparse-file';
@@ -97,6 +98,10 @@ export async function structuredReport(before: Before, afterFolder: string, resu
     ],
   };
 }
+
+/** Of the dense model on the dev split. */
+export const denseFigures = (scores: Scores | undefined): Measurement[] =>
+  Object.entries(scores ?? {}).map(([metric, value]) => figure(metric, value, 'ratio', 'baseline', { split: 'dev' }));
 
 /** What zeros buy at run time, and what they do not. */
 const BOUGHT = {

@@ -1,7 +1,7 @@
 /** @file Stage `prune`: remove weights, neurons, heads or layers while training, and recover. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readBundle, writeBundle } from '../bundle';
+import { MODEL_FILE, readBundle, writeBundle } from '../bundle';
 import type { Bundle, Manifest } from '../bundle';
 import { teacherLogits } from '../distill/teacher';
 import { withSoftTargets } from '../distill/soft-targets';
@@ -9,17 +9,22 @@ import { invalid } from '../errors';
 import { taskLoss } from '../finetune/loss';
 import type { TaskLoss } from '../finetune/loss';
 import { lossOptions, requireTrainSplit, tokenizeData } from '../finetune/train-on';
-import type { TokenizedData, TrainingContext } from '../finetune/train-on';
+import type { TokenizedData, TrainingContext, TrainingOutcome } from '../finetune/train-on';
+import { scoreBatches } from '../finetune/score';
+import type { Scores } from '../finetune/score';
 import { pruneSchema, isStructured } from '../prune/config';
 import type { PruneConfig } from '../prune/config';
 import { pruneIssues } from '../prune/check';
 import { cutVocabulary } from '../prune/cut-vocabulary';
 import { neuronTargets, pruneStructured } from '../prune/structured-run';
 import { pruneUnstructured } from '../prune/unstructured-run';
+import { timeByWork } from '../prune/where-time-goes';
+import { ortRuntime } from '../runtime';
 import { countTokens, keptVocabulary } from '../prune/vocabulary';
 import { loadTokenizer, readDatasetInfo, readTokenizerSource, Tokenizer } from '../text';
-import type { DatasetInfo } from '../text';
-import { structuredReport, unstructuredReport, vocabularyReport } from './prune-report';
+import type { Batches, DatasetInfo } from '../text';
+import { collapseWarning, timeSection } from './prune-analysis';
+import { denseFigures, structuredReport, unstructuredReport, vocabularyReport } from './prune-report';
 import type { Before } from './prune-report';
 import type { StageContext, StageDefinition, StageResult } from './stage';
 
@@ -28,7 +33,7 @@ const STEP = 'prune';
 
 export const pruneStage: StageDefinition<PruneConfig> = {
   type: 'prune',
-  version: 1,
+  version: 2,
   queue: 'prune',
   summary:
     'Remove weights, neurons, heads or layers by importance while training, then recover; neurons and heads really go.',
@@ -66,15 +71,72 @@ async function run(config: PruneConfig, context: StageContext): Promise<StageRes
     await writeBundle(output, bundle);
     return { model: 'model', ...(await vocabularyReport(before, output, bundle.manifest)), warnings };
   }
-  if (isStructured(config.granularity)) {
-    const result = await pruneStructured(config, training, bundle, data, loss);
-    await writeBundle(output, result.bundle);
-    return { model: 'model', ...(await structuredReport(before, output, result)), warnings };
+  const dense = read.dev && (await denseScores(training, folder, original, read.dev, loss));
+  const prunes = isStructured(config.granularity) ? pruned : thinnedOut;
+  const result = await prunes(config, training, bundle, data, loss, before, output);
+  const collapse = collapseWarning(result.outcome, dense?.[result.outcome.metric]);
+  return {
+    model: 'model',
+    measurements: [...denseFigures(dense), ...result.report.measurements],
+    sections: result.report.sections,
+    warnings: [...warnings, ...(collapse ? [collapse] : []), ...result.report.warnings],
+  };
+}
+
+/** What a run gave and what its report says. */
+interface Pruned {
+  readonly outcome: Omit<TrainingOutcome, 'trainer'>;
+  readonly report: Pick<StageResult, 'measurements' | 'sections' | 'warnings'>;
+}
+
+/** Neurons, heads and layers. */
+async function pruned(
+  config: PruneConfig,
+  context: TrainingContext,
+  bundle: Bundle,
+  data: TokenizedData,
+  loss: TaskLoss,
+  before: Before,
+  output: string,
+): Promise<Pruned> {
+  const outcome = await pruneStructured(config, context, bundle, data, loss);
+  await writeBundle(output, outcome.bundle);
+  const report = await structuredReport(before, output, outcome);
+  const { manifest } = outcome.bundle;
+  context.progress({ fraction: 1, phase: 'measuring where the time goes' });
+  const time = await timeByWork({ folder: before.folder, manifest: before.bundle.manifest }, { folder: output, manifest }, context);
+  return { outcome, report: { ...report, sections: [...report.sections, timeSection(time)], warnings: [] } };
+}
+
+/** Single weights, n-of-m and blocks. */
+async function thinnedOut(
+  config: PruneConfig,
+  context: TrainingContext,
+  bundle: Bundle,
+  data: TokenizedData,
+  loss: TaskLoss,
+  _before: Before,
+  output: string,
+): Promise<Pruned> {
+  const outcome = await pruneUnstructured(config, context, bundle, data, loss);
+  await writeBundle(output, outcome.bundle);
+  return { outcome, report: await unstructuredReport(config, output, outcome) };
+}
+
+/** Scores of the model as it came, on the dev split. */
+async function denseScores(
+  { threads }: TrainingContext,
+  folder: string,
+  { manifest }: Bundle,
+  dev: Batches,
+  loss: TaskLoss,
+): Promise<Scores> {
+  const executable = await ortRuntime.compile({ path: join(folder, MODEL_FILE) }, { threads });
+  try {
+    return await scoreBatches({ forward: (inputs) => executable.run(inputs) }, dev, manifest, loss);
+  } finally {
+    await executable.release();
   }
-  const result = await pruneUnstructured(config, training, bundle, data, loss);
-  await writeBundle(output, result.bundle);
-  const report = await unstructuredReport(config, output, result);
-  return { model: 'model', ...report, warnings: [...warnings, ...report.warnings] };
 }
 
 /** Whether only the vocabulary is cut. */

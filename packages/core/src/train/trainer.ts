@@ -29,6 +29,8 @@ export interface TrainerHooks {
   afterGradients?(step: number, scale: number): void;
   /** Weights are updated and masked. */
   afterUpdate?(step: number): void;
+  /** What the hooks remember between steps, by name: checkpoints store it and restore it in place. */
+  readonly memory?: ReadonlyMap<string, Float32Array | Uint8Array>;
 }
 
 export interface TrainerOptions extends ProgramOptions {
@@ -288,7 +290,8 @@ export class Trainer {
       ...(this.averages ? [[`average/${name}`, average] as const] : []),
     ]);
     const masks = [...masked].map((name) => [`mask/${name}`, this.slabs.slot(name).mask] as const);
-    return new Map<string, Float32Array | Uint8Array>([...entries, ...masks]);
+    const remembered = [...(this.options.hooks?.memory ?? [])].map(([name, array]) => [`hooks/${name}`, array] as const);
+    return new Map<string, Float32Array | Uint8Array>([...entries, ...masks, ...remembered]);
   }
 }
 
