@@ -66,6 +66,7 @@ function findHeaders() {
 const filesOf = (part) =>
   readdirSync(join(here, 'native', part))
     .filter((name) => /\.[ch]$/.test(name))
+    .toSorted((a, b) => (a < b ? -1 : 1))
     .map((name) => join(here, 'native', part, name));
 
 function run(command, args) {
@@ -106,7 +107,7 @@ async function main() {
   const compiler = findCompiler();
   if (!compiler) return say('no C compiler (cc, gcc or clang) was found; onnxruntime-node is used instead.');
   const flags = [...FLAGS, ...(sanitize ? SANITIZE : []), '-I', findHeaders()];
-  const files = ['ort', 'addon', 'ops', 'kernels'].flatMap(filesOf).sort();
+  const files = ['ort', 'addon', 'ops', 'kernels'].flatMap(filesOf);
   const hash = createHash('sha256').update(JSON.stringify([compiler, flags, process.platform, process.arch]));
   for (const file of files) hash.update(relative(here, file)).update(readFileSync(file));
   const key = hash.digest('hex');

@@ -29,8 +29,9 @@ export class NativeError extends Error {
   }
 }
 
-/** The addon throws plain errors with a code. */
+/** The addon throws plain errors with a code; in a context of `node:vm` they are of another realm. */
 export function nativeError(thrown: unknown): unknown {
-  if (!(thrown instanceof Error) || thrown instanceof NativeError || !('code' in thrown)) return thrown;
-  return new NativeError(thrown.code as NativeErrorCode, thrown.message);
+  const isError = typeof thrown === 'object' && thrown !== null && 'code' in thrown && 'message' in thrown;
+  if (!isError || thrown instanceof NativeError) return thrown;
+  return new NativeError(thrown.code as NativeErrorCode, String(thrown.message));
 }
