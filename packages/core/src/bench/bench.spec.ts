@@ -101,9 +101,10 @@ describe('inputs', () => {
 });
 
 it('hands on what went wrong in the process that measures memory', async () => {
-  const path = join(mkdtempSync(join(tmpdir(), 'bench-')), 'absent.onnx');
+  const folder = mkdtempSync(join(tmpdir(), 'bench-'));
   const manifest = { inputs: [], maxLength: 8 } as unknown as Manifest;
-  const request = { path, manifest, vocabulary: 5, shape: { batch: 1, sequence: 4 }, threads: 1, runs: 1 };
+  const shape = { batch: 1, sequence: 4 };
+  const request = { folder, runtime: 'ort', manifest, vocabulary: 5, shape, threads: 1, runs: 1 } as const;
   await expect(measureMemory(request)).rejects.toMatchObject({ code: 'runtime.compile' });
   await expect(measureMemory(request, AbortSignal.abort())).rejects.toMatchObject({ kind: 'cancelled' });
 });

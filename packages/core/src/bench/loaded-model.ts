@@ -1,10 +1,10 @@
 /** @file A model in memory, ready to be timed: a graph in ONNX Runtime, or a DAN in its own runtime. */
 import { join } from 'node:path';
-import { MODEL_FILE } from '../bundle/bundle';
+import { modelFileFor } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { openDan } from '../dan/bundle';
 import { textOf } from '../dan/vocabulary';
-import { ortRuntime } from '../runtime';
+import { nativeRuntime, ortRuntime } from '../runtime';
 import type { Tokenizer } from '../text/tokenizer';
 import { Random } from '../train/random';
 import { requireLength, syntheticInputs, textInputs } from './inputs';
@@ -23,7 +23,14 @@ export interface LoadOptions {
   /** Number of valid token ids. */
   readonly vocabulary: number;
   readonly threads: number;
+  /** What computes a graph. */
+  readonly runtime: GraphRuntime;
 }
+
+/** The runtimes that serve graphs. */
+export type GraphRuntime = 'ort' | 'native';
+
+const RUNTIMES = { ort: ortRuntime, native: nativeRuntime } as const;
 
 export interface LoadedModel {
   /** A pass over made-up rows of exactly this many tokens. */
@@ -37,8 +44,16 @@ export interface LoadedModel {
 export const loadModel = (options: LoadOptions): Promise<LoadedModel> =>
   options.manifest.architecture === 'dan' ? Promise.resolve(loadDan(options)) : loadGraph(options);
 
-async function loadGraph({ folder, manifest, tokenizer, vocabulary, threads }: LoadOptions): Promise<LoadedModel> {
-  const executable = await ortRuntime.compile({ path: join(folder, MODEL_FILE) }, { threads });
+async function loadGraph({
+  folder,
+  manifest,
+  tokenizer,
+  vocabulary,
+  threads,
+  runtime,
+}: LoadOptions): Promise<LoadedModel> {
+  const path = join(folder, modelFileFor(manifest, runtime));
+  const executable = await RUNTIMES[runtime].compile({ path }, { threads });
   return {
     synthetic(shape, seed) {
       const feeds = syntheticInputs(manifest, vocabulary, shape, seed);

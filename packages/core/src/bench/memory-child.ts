@@ -1,13 +1,12 @@
 /** @file Entry of the process that `measureMemory` starts: loads one model, runs it, tells the peak and ends. */
-import { dirname } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { ModelpressError } from '../errors';
 import { loadModel } from './loaded-model';
 import type { MemoryReply, MemoryRequest } from './memory';
 
-async function measure({ path, manifest, vocabulary, shape, threads, runs }: MemoryRequest): Promise<MemoryReply> {
+async function measure({ shape, runs, ...options }: MemoryRequest): Promise<MemoryReply> {
   const start = performance.now();
-  const model = await loadModel({ folder: dirname(path), manifest, vocabulary, threads });
+  const model = await loadModel(options);
   const loadMilliseconds = performance.now() - start;
   const run = model.synthetic(shape, 1);
   for (let i = 0; i < runs; i++) await run();

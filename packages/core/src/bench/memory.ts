@@ -5,10 +5,12 @@ import type { Manifest } from '../bundle/manifest';
 import { cancelled, ModelpressError } from '../errors';
 import type { SerializedError } from '../errors';
 import type { Shape } from './inputs';
+import type { GraphRuntime } from './loaded-model';
 
 export interface MemoryRequest {
-  /** model.onnx. */
-  readonly path: string;
+  /** Folder of the bundle. */
+  readonly folder: string;
+  readonly runtime: GraphRuntime;
   readonly manifest: Manifest;
   readonly vocabulary: number;
   readonly shape: Shape;

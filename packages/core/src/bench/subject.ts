@@ -1,13 +1,14 @@
 /** @file A bundle made ready for timing. */
 import { join } from 'node:path';
-import { MODEL_FILE, readManifest, readsTokens } from '../bundle/bundle';
+import { MODEL_FILE, modelFileFor, readManifest, readsTokens } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import { readModelFile } from '../onnx';
+import { nativeObstacle } from '../runtime';
 import { loadTokenizer } from '../text/tokenizer';
 import type { Tokenizer } from '../text/tokenizer';
 import { loadModel } from './loaded-model';
-import type { LoadedModel } from './loaded-model';
+import type { GraphRuntime, LoadedModel } from './loaded-model';
 
 /** One of the models that a benchmark compares. */
 export class Subject {
@@ -17,18 +18,26 @@ export class Subject {
     readonly tokenizer: Tokenizer | undefined,
     /** Number of valid token ids. */
     readonly vocabulary: number,
+    /** What it runs in. */
+    readonly runtime: GraphRuntime,
+    /** Why it does not run in the native runtime although it has a form for it. */
+    readonly obstacle: string | undefined,
   ) {}
 
-  static async open(folder: string): Promise<Subject> {
+  /** @param choice `auto`: the native runtime where the bundle has a form for it and this machine the runtime. */
+  static async open(folder: string, choice: 'auto' | 'ort' = 'ort'): Promise<Subject> {
     const manifest = await readManifest(folder);
     const tokenizer = readsTokens(manifest) ? await loadTokenizer(folder) : undefined;
     const vocabulary =
       manifest.structure?.vocabulary ?? tokenizer?.vocabularySize ?? (await tableRows(join(folder, MODEL_FILE)));
-    return new Subject(folder, manifest, tokenizer, vocabulary);
+    const wantsNative = choice === 'auto' && manifest.native !== undefined;
+    const obstacle = wantsNative ? nativeObstacle() : undefined;
+    const runtime = wantsNative && obstacle === undefined ? 'native' : 'ort';
+    return new Subject(folder, manifest, tokenizer, vocabulary, runtime, obstacle);
   }
 
   get modelPath(): string {
-    return join(this.folder, MODEL_FILE);
+    return join(this.folder, modelFileFor(this.manifest, this.runtime));
   }
 
   /** Whether it can be timed from text to result. */
@@ -37,8 +46,8 @@ export class Subject {
   }
 
   load(threads: number): Promise<LoadedModel> {
-    const { folder, manifest, tokenizer, vocabulary } = this;
-    return loadModel({ folder, manifest, tokenizer, vocabulary, threads });
+    const { folder, manifest, tokenizer, vocabulary, runtime } = this;
+    return loadModel({ folder, manifest, tokenizer, vocabulary, threads, runtime });
   }
 }
 

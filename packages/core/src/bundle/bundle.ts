@@ -6,15 +6,18 @@ import { z } from 'zod';
 import { invalid, ModelpressError } from '../errors';
 import type { Model } from '../graph';
 import { readModelFile, writeModelFile } from '../onnx';
+import type { RuntimeName } from '../runtime/runtime';
 import { loadTokenizer } from '../text/tokenizer';
 import { TOKENIZER_FILES } from '../text/tokenizer-files';
 import { manifestSchema } from './manifest';
-import type { Manifest } from './manifest';
+import type { Manifest, NativeForm } from './manifest';
 import { validateBundle } from './validate';
 
 export const MODEL_FILE = 'model.onnx';
 /** What the DAN runtime loads: n-grams, table and layers of a `dan` model in one file. */
 export const DAN_FILE = 'model.dan';
+/** The model for the native runtime alone, where the manifest says that there is one. */
+export const NATIVE_FILE = 'native.onnx';
 export const MANIFEST_FILE = 'manifest.json';
 /** A JSON array of label names in class-index order; absent for tasks without classes. */
 export const LABELS_FILE = 'labels.json';
@@ -52,18 +55,37 @@ export async function readBundle(dir: string): Promise<Bundle> {
   return bundle;
 }
 
-/** Writes a bundle into a folder (made if need be), the manifest last, so that a folder with one is complete. */
+/**
+ * Writes a bundle into a folder (made if need be), the manifest last, so that a folder with one is complete. A native
+ * form belongs to the weights that it was made from, so it is left behind.
+ */
 export async function writeBundle(dir: string, bundle: Bundle): Promise<void> {
   const { model, labels, tokenizerFiles } = bundle;
-  const manifest = manifestSchema.parse(bundle.manifest);
+  const { native: _, ...manifest } = manifestSchema.parse(bundle.manifest);
   validateBundle(bundle);
   await mkdir(dir, { recursive: true });
-  const bytes = model.graph.initializers.reduce((sum, value) => sum + value.constant!.bytes.byteLength, 0);
-  const options = bytes > SINGLE_FILE_BYTES ? { externalDataAbove: SIDE_FILE_TENSOR_BYTES } : {};
-  await writeModelFile(model, join(dir, MODEL_FILE), options);
+  await writeGraph(dir, MODEL_FILE, model);
   if (labels.length > 0) await writeJson(join(dir, LABELS_FILE), labels);
   for (const [name, content] of tokenizerFiles) await writeFile(join(dir, name), content);
   await writeJson(join(dir, MANIFEST_FILE), manifest);
+}
+
+/** Adds the form for the native runtime to a complete bundle, the manifest last. */
+export async function addNativeForm(dir: string, model: Model, forms: NativeForm['forms']): Promise<void> {
+  const manifest = await readManifest(dir);
+  await writeGraph(dir, NATIVE_FILE, model);
+  const native: NativeForm = { file: NATIVE_FILE, pack: 1, forms };
+  await writeJson(join(dir, MANIFEST_FILE), manifestSchema.parse({ ...manifest, native }));
+}
+
+/** The file of a bundle that a runtime loads. */
+export const modelFileFor = ({ native }: Manifest, runtime: RuntimeName): string =>
+  runtime === 'native' && native ? native.file : MODEL_FILE;
+
+function writeGraph(dir: string, file: string, model: Model): Promise<void> {
+  const bytes = model.graph.initializers.reduce((sum, value) => sum + value.constant!.bytes.byteLength, 0);
+  const options = bytes > SINGLE_FILE_BYTES ? { externalDataAbove: SIDE_FILE_TENSOR_BYTES } : {};
+  return writeModelFile(model, join(dir, file), options);
 }
 
 /** Whether a bundle has a tokenizer of tokens; a DAN reads n-grams, which model.dan finds. */

@@ -64,6 +64,19 @@ const structure = z.object({
 });
 export type Structure = z.infer<typeof structure>;
 
+/**
+ * A second file of the model that only the native runtime takes, in the fastest form on the machine where it was made;
+ * model.onnx stays beside it for every other runtime.
+ */
+const nativeForm = z.object({
+  file: z.literal('native.onnx'),
+  /** Version of the packed sparse weights in it. */
+  pack: z.literal(1),
+  /** Number of weights by the form that was chosen: fp32, int8 or a sparse pattern. */
+  forms: z.record(z.string(), z.int().min(0)),
+});
+export type NativeForm = z.infer<typeof nativeForm>;
+
 export const manifestSchema = z
   .object({
     format: z.literal(1),
@@ -82,6 +95,7 @@ export const manifestSchema = z
     /** Weights that are stored as codes; they are not among the components. Absent where there are none. */
     codebooks: z.array(codebookEntry).optional(),
     structure: structure.optional(),
+    native: nativeForm.optional(),
     parameters: z.object({ total: z.int().min(0), embeddings: z.int().min(0) }),
     /** Share of zeros by initializer name, only where above 0. */
     sparsity: z.record(z.string(), z.number().min(0).max(1)).default({}),

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MODEL_FILE, readLabels, readManifest } from '../bundle';
+import { modelFileFor, readLabels, readManifest } from '../bundle';
 import type { Manifest } from '../bundle';
 import { predictDan } from '../dan/predict';
 import { invalid, throwIfAborted } from '../errors';
@@ -52,7 +52,7 @@ export async function predict(
   requireSharedLabels(names, info.labels);
   if (manifest.architecture === 'dan') return predictDan(bundle, dataset, split, names, options);
   return withTokens(bundle, dataset, split, { ...options, labels: names }, async ({ rows, statistics }, batches) => {
-    const executable = await options.runtime.compile({ path: join(bundle, MODEL_FILE) }, options.compile);
+    const executable = await options.runtime.compile({ path: join(bundle, modelFileFor(manifest, options.runtime.name)) }, options.compile);
     try {
       const { logits, outputs } = await runBatches(executable, batches, manifest, options);
       const labelNames = [...names, ...statistics.unseenLabels];

@@ -2,4 +2,4 @@ export * from './capabilities';
 export { ORT_VERSION, ortRuntime } from './ort';
 export * from './runtime';
 export { tfjsRuntime } from './tfjs';
-export { bf16Obstacle, nativeRuntime, switchNative } from './native';
+export { bf16Obstacle, nativeObstacle, nativeRuntime, switchNative } from './native';

@@ -1,6 +1,7 @@
 /** @file Benchmark results as measurements. */
 import type { Cell, Latency } from '../bench/benchmark';
 import type { Shape } from '../bench/inputs';
+import type { GraphRuntime } from '../bench/loaded-model';
 import type { MemoryFigures } from '../bench/memory';
 import type { SizeFigures } from '../bench/size';
 import type { Environment, Measurement } from '../report/measurement';
@@ -9,6 +10,8 @@ import type { EnergyFigures } from './benchmark-energy';
 /** What is measured of a model by itself. */
 export interface MeasuredModel {
   readonly subject: 'candidate' | 'baseline';
+  /** What ran it. */
+  readonly runtime: GraphRuntime;
   readonly size: SizeFigures;
   readonly memory: (MemoryFigures & { readonly shape: Shape }) | undefined;
   readonly parameters: number;

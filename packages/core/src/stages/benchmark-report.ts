@@ -51,14 +51,16 @@ function latencyTable(title: string, cells: readonly Cell[], note: string): Repo
   };
 }
 
+const RUNTIME_NAMES = { ort: 'ONNX Runtime', native: 'native' } as const;
 const NAMES = { candidate: 'Result', baseline: 'Original' } as const;
 
 const sizeTable = (models: readonly MeasuredModel[]): ReportSection => ({
   kind: 'table',
   title: 'Size and memory',
-  columns: ['Model', 'On disk', 'After gzip', 'Parameters', 'FLOPs', 'Peak memory', 'Time to load'],
-  rows: models.map(({ subject, size, memory, parameters, flops }) => [
+  columns: ['Model', 'Runtime', 'On disk', 'After gzip', 'Parameters', 'FLOPs', 'Peak memory', 'Time to load'],
+  rows: models.map(({ subject, runtime, size, memory, parameters, flops }) => [
     NAMES[subject],
+    RUNTIME_NAMES[runtime],
     formatBytes(size.model),
     size.compressed === undefined ? null : formatBytes(size.compressed),
     formatValue(parameters, 'count'),

@@ -55,6 +55,12 @@ const schema = z.strictObject({
     })
     .prefault({})
     .describe('Energy and carbon of 1,000 texts: read from the processor (RAPL) where possible, else estimated.'),
+  runtime: z
+    .enum(['auto', 'ort'])
+    .default('auto')
+    .describe(
+      'auto: a model with a form for the native runtime (stage accelerate) runs in it, where it is installed. ort: all models run as plain ONNX in ONNX Runtime.',
+    ),
   compressed: z.boolean().default(true).describe('Also state the size after gzip, which is what zeros save on disk.'),
 });
 export type BenchmarkConfig = z.infer<typeof schema>;
@@ -64,7 +70,7 @@ const TEXTS = 256;
 
 export const benchmarkStage: StageDefinition<BenchmarkConfig> = {
   type: 'benchmark',
-  version: 2,
+  version: 3,
   queue: 'bench',
   summary: 'Times the model and the original in turns on this machine, and measures memory and size.',
   schema,
@@ -95,9 +101,9 @@ function estimate({ batches, sequences, threads, seconds, endToEnd }: BenchmarkC
 
 async function run(config: BenchmarkConfig, context: StageContext): Promise<StageResult> {
   if (context.model === undefined) throw invalid('stage.model', 'The benchmark stage needs a model.');
-  const candidate = await Subject.open(context.model);
+  const candidate = await Subject.open(context.model, config.runtime);
   const compared = context.baseline !== undefined && context.baseline !== context.model;
-  const baseline = compared ? await Subject.open(context.baseline) : undefined;
+  const baseline = compared ? await Subject.open(context.baseline, config.runtime) : undefined;
   for (const subject of [candidate, baseline]) {
     if (subject) config.sequences.forEach((sequence) => requireLength(subject.manifest, sequence));
   }
@@ -118,9 +124,17 @@ async function run(config: BenchmarkConfig, context: StageContext): Promise<Stag
   return {
     measurements: benchmarkMeasurements(cells, models, energy, environment),
     sections: benchmarkSections(cells, models, energy, environment),
-    warnings: benchmarkWarnings(cells, environment),
+    warnings: [...runtimeWarnings([candidate, baseline]), ...benchmarkWarnings(cells, environment)],
   };
 }
+
+/** Models that were made for the native runtime and could not run in it. */
+const runtimeWarnings = (subjects: readonly (Subject | undefined)[]): string[] =>
+  subjects.flatMap((subject) =>
+    subject?.obstacle === undefined
+      ? []
+      : [`The model was timed as plain ONNX, not in its form for the native runtime: ${subject.obstacle}`],
+  );
 
 /** Size on disk and peak memory of one model, at the largest shape of the grid. */
 async function measureModel(
@@ -134,7 +148,8 @@ async function measureModel(
   const size = await measureSize(model.folder, config.compressed, signal);
   const shape = { batch: Math.max(...config.batches), sequence: Math.max(...config.sequences) };
   const request = {
-    path: model.modelPath,
+    folder: model.folder,
+    runtime: model.runtime,
     manifest: model.manifest,
     vocabulary: model.vocabulary,
     shape,
@@ -148,6 +163,7 @@ async function measureModel(
     context.log('warn', `The operations of the ${subject} cannot be counted: it has an operator without a rule.`);
   return {
     subject,
+    runtime: model.runtime,
     size,
     memory,
     parameters: model.manifest.parameters.total,

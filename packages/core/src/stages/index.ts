@@ -1,5 +1,6 @@
 /** @file The registry of stages: the one place that knows them all. */
 import { z } from 'zod';
+import { accelerateStage } from './accelerate';
 import { benchmarkStage } from './benchmark';
 import { distillStage } from './distill';
 import { evaluateStage } from './evaluate';
@@ -24,6 +25,7 @@ export const STAGE_TYPES = [
   'share',
   'quantize',
   'sensitivity',
+  'accelerate',
   'evaluate',
   'benchmark',
 ] as const;
@@ -39,6 +41,7 @@ export const STAGES: Readonly<Record<StageType, StageDefinition>> = {
   share: shareStage,
   quantize: quantizeStage,
   sensitivity: sensitivityStage,
+  accelerate: accelerateStage,
   evaluate: evaluateStage,
   benchmark: benchmarkStage,
 };

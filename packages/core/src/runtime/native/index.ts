@@ -11,7 +11,7 @@ import { NativeExecutable } from './executable';
 import { lower } from './lower';
 import { bf16Obstacle, findNative, requireNative } from './package';
 
-export { bf16Obstacle, switchNative } from './package';
+export { bf16Obstacle, nativeObstacle, switchNative } from './package';
 
 class NativeRuntime implements Runtime {
   readonly name = 'native';

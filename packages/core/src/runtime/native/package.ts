@@ -34,6 +34,12 @@ function load(): { readonly library: NativeLibrary } | { readonly reason: string
   }
 }
 
+/** Why nothing runs in the native runtime here; undefined where it is ready. */
+export function nativeObstacle(): string | undefined {
+  const found = findNative();
+  return 'reason' in found ? found.reason : undefined;
+}
+
 /** @throws ModelpressError `runtime.native` that says what is missing */
 export function requireNative(): NativeLibrary {
   const found = findNative();
