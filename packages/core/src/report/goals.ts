@@ -83,7 +83,9 @@ function uncertainty({ metric, unit, context }: Pair, differences: readonly Meas
     (one) => one.metric === `${metric}.difference` && one.context['split'] === context['split'],
   );
   if (!difference?.interval) return '';
-  const [low, high] = difference.interval.map((end) => formatValue(end, unit === 'ratio' ? 'points' : unit));
+  const [low, high] = difference.interval.map((end) => {
+    return formatValue(end, unit === 'ratio' ? 'points' : unit).replace('-', '−');
+  });
   return ` With 95 % confidence the change lies between ${low} and ${high}.`;
 }
 

@@ -180,7 +180,7 @@ describe('evaluateGoals', () => {
     };
     const goals = { maxDrop: { metric: 'accuracy', absolute: 0.01 }, minSpeedup: 4, maxBytes: 99 };
     expect(evaluateGoals(goals, figures, [difference]).map(({ reason }) => reason)).toEqual([
-      'Accuracy went from 90.00 % to 88.00 %. With 95 % confidence the change lies between -3.50 points and -0.40 points.',
+      'Accuracy went from 90.00 % to 88.00 %. With 95 % confidence the change lies between −3.50 points and −0.40 points.',
       'It is 3.00× to 3.00× as fast as the original at the measured shapes.',
       'The original has 400 B.',
     ]);

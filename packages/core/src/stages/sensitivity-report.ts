@@ -39,7 +39,7 @@ function heatmap(choice: string, effects: readonly Effect[]): ReportSection[] {
   const components = COLUMNS.filter((name) => inLayers.some(({ component }) => component === name));
   const at = (layer: number, component: string): number | null => {
     const found = inLayers.find((cell) => cell.layer === layer && cell.component === component);
-    return found ? MILLI * found.divergence : null;
+    return found ? Number((MILLI * found.divergence).toPrecision(2)) : null;
   };
   return [
     {

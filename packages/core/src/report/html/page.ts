@@ -28,7 +28,10 @@ export function page({ name, id, createdAt, finishedAt }: Report['job'], top: Ma
           ${top}
         </header>
         <main>${body}</main>
-        <footer>Every figure on this page was measured by this job on the hardware named above.</footer>
+        <footer>
+          Every figure on this page was measured by this job on the hardware named above, unless it is called an
+          estimate.
+        </footer>
       </body>
     </html> `.text;
 }

@@ -55,6 +55,7 @@ td.figure,th.figure{font:inherit;text-align:right;font-variant-numeric:tabular-n
 thead th.figure{font-size:12px}
 td.figure,tbody td.figure{font-size:14px}
 tr>:last-child{padding-right:0}
+td small{display:block;max-width:60ch}
 .heat{width:auto;font-size:13px;font-variant-numeric:tabular-nums}
 .heat th,.heat td{padding:5px 9px;border:1px solid var(--paper);text-align:center}
 .heat thead th{border-bottom-color:var(--paper)}
