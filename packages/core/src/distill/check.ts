@@ -66,6 +66,7 @@ function danRefuses({
   metric,
   keepBest,
   evaluateEverySteps,
+  precision,
 }: DistillConfig): string[] {
   const refused = {
     accumulate: accumulate !== 1,
@@ -74,6 +75,7 @@ function danRefuses({
     metric: metric !== undefined && metric !== 'accuracy',
     keepBest: !keepBest,
     evaluateEverySteps: evaluateEverySteps !== undefined,
+    precision: precision !== 'fp32',
   };
   return Object.entries(refused).flatMap(([path, isRefused]) => (isRefused ? [path] : []));
 }

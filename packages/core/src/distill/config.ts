@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { scratchSchema, trainingSchema } from '../finetune/config';
+import { bilstmShape, scratchSchema, textCnnShape, trainingSchema } from '../finetune/config';
 import type { TrainingConfig } from '../finetune/config';
 
 const vocabulary = z
@@ -19,23 +19,10 @@ const layers = z
   })
   .describe("The teacher's embeddings, head and some of its layers.");
 const textcnn = z
-  .strictObject({
-    type: z.literal('textcnn'),
-    embedding: z.int().min(8).max(2048).default(128).describe('Width of the word vectors.'),
-    kernels: z.array(z.int().min(1).max(16)).min(1).max(8).default([2, 3, 4]).describe('Widths of the convolutions.'),
-    filters: z.int().min(1).max(2048).default(128).describe('Filters of each width.'),
-    vocabulary,
-  })
+  .strictObject({ type: z.literal('textcnn'), ...textCnnShape, vocabulary })
   .describe('Convolutions over words.');
 const bilstm = z
-  .strictObject({
-    type: z.literal('bilstm'),
-    embedding: z.int().min(8).max(2048).default(128).describe('Width of the word vectors.'),
-    hidden: z.int().min(1).max(2048).default(128).describe('Units of each direction.'),
-    layers: z.int().min(1).max(4).default(1).describe('Layers.'),
-    dense: z.int().min(1).max(4096).default(128).describe('Neurons before the classifier.'),
-    vocabulary,
-  })
+  .strictObject({ type: z.literal('bilstm'), ...bilstmShape, vocabulary })
   .describe('A bidirectional LSTM.');
 const dan = z
   .strictObject({

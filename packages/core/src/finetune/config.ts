@@ -32,6 +32,28 @@ export const scratchSchema = z
   });
 export type ScratchConfig = z.infer<typeof scratchSchema>;
 
+const embedding = z.int().min(8).max(2048).default(128).describe('Width of the word vectors.');
+export const textCnnShape = {
+  embedding,
+  kernels: z.array(z.int().min(1).max(16)).min(1).max(8).default([2, 3, 4]).describe('Widths of the convolutions.'),
+  filters: z.int().min(1).max(2048).default(128).describe('Filters of each width.'),
+};
+export const bilstmShape = {
+  embedding,
+  hidden: z.int().min(1).max(2048).default(128).describe('Units of each direction.'),
+  layers: z.int().min(1).max(4).default(1).describe('Layers.'),
+  dense: z.int().min(1).max(4096).default(128).describe('Neurons before the classifier.'),
+};
+const { vocabulary } = scratchSchema.shape;
+const textCnnScratch = z
+  .strictObject({ architecture: z.literal('textcnn'), ...textCnnShape, vocabulary })
+  .describe('Convolutions over words.');
+const bilstmScratch = z
+  .strictObject({ architecture: z.literal('bilstm'), ...bilstmShape, vocabulary })
+  .describe('A bidirectional LSTM.');
+export const classifierScratchSchema = z.union([scratchSchema, textCnnScratch, bilstmScratch]);
+export type ClassifierScratch = z.infer<typeof classifierScratchSchema>;
+
 const methodSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('full') }).describe('Train every weight.'),
   z
@@ -101,7 +123,7 @@ export const trainingSchema = z.strictObject({
 export type TrainingConfig = z.infer<typeof trainingSchema>;
 
 export const finetuneSchema = trainingSchema.extend({
-  scratch: scratchSchema
+  scratch: classifierScratchSchema
     .optional()
     .describe("Start from random weights of this size. With an input model, that model's tokenizer is used."),
   method: methodSchema.default({ type: 'full' }).describe('Which weights are trained.'),

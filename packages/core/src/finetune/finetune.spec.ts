@@ -41,6 +41,18 @@ describe('methods', () => {
   });
 
   it.each([
+    { architecture: 'textcnn', embedding: 16, kernels: [1, 2], filters: 16, vocabulary: 120 },
+    { architecture: 'bilstm', embedding: 16, hidden: 16, dense: 16, vocabulary: 120 },
+  ])('trains a $architecture from scratch', async (words) => {
+    const optimizer = { learningRate: 1e-2 };
+    const { result, out } = await finetune(words.architecture, { epochs: 12, scratch: words, optimizer });
+    expect(figureOf(result, 'accuracy')).toBeGreaterThan(0.9);
+    const { manifest } = await readBundle(out);
+    expect(manifest.architecture).toBe(words.architecture);
+    expect(() => STAGES.finetune.schema.parse({ scratch: { ...words, heads: 2 } })).toThrow('heads');
+  });
+
+  it.each([
     ['full', 1],
     ['lora', 0.2],
     ['adapters', 0.4],

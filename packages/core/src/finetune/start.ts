@@ -3,12 +3,13 @@ import { readBundle, readTokenizerFiles } from '../bundle';
 import type { Bundle, TokenizerFiles } from '../bundle';
 import type { Task } from '../bundle/manifest';
 import { invalid } from '../errors';
-import { createTransformer, transformerConfig } from '../models';
+import { createBilstm, createTextCnn, createTransformer, transformerConfig } from '../models';
+import type { CreateOptions } from '../models';
 import { replaceHead } from '../models/replace-head';
 import type { DatasetKind } from '../text';
 import { bertTokenizer, parseVocabTxt, readSplit, readTokenizerSource, Tokenizer } from '../text';
 import { trainWordPiece, WordCounts } from '../text/train-wordpiece';
-import type { ScratchConfig } from './config';
+import type { ClassifierScratch, ScratchConfig } from './config';
 
 /** What a model is trained for on a kind of data set. */
 export const TASK_OF_KIND: Readonly<Record<DatasetKind, Task>> = {
@@ -26,7 +27,7 @@ export interface StartOptions {
   readonly task: Task;
   /** Label names of the data in class order; empty for tasks without classes. */
   readonly labels: readonly string[];
-  readonly scratch: ScratchConfig | undefined;
+  readonly scratch: ClassifierScratch | undefined;
   readonly maxLength: number;
   readonly seed: number;
 }
@@ -65,7 +66,7 @@ export async function startingBundle(options: StartOptions): Promise<Start> {
   return { bundle, tokenizer: new Tokenizer(await readTokenizerSource(options.model)), warnings };
 }
 
-async function fromScratch(options: StartOptions, scratch: ScratchConfig): Promise<Start> {
+async function fromScratch(options: StartOptions, scratch: ClassifierScratch): Promise<Start> {
   const { model, dataset, task, labels, seed, maxLength } = options;
   const tokenizerFiles = model === undefined ? await trainTokenizer(dataset, scratch) : await readTokenizerFiles(model);
   if (tokenizerFiles.size === 0) {
@@ -78,25 +79,37 @@ async function fromScratch(options: StartOptions, scratch: ScratchConfig): Promi
     model === undefined
       ? new Tokenizer(bertTokenizer(parseVocabTxt(new TextDecoder().decode(tokenizerFiles.get('vocab.txt')))))
       : new Tokenizer(await readTokenizerSource(model));
-  const { architecture, layers, hidden, heads = defaultHeads(hidden), ffn } = scratch;
-  const config = transformerConfig(architecture, {
-    layers,
-    hidden,
-    heads,
-    vocabulary: tokenizer.vocabularySize,
-    maxLength,
-    padId: tokenizer.padId,
-    ...(ffn === undefined ? {} : { ffn }),
-  });
-  const bundle = createTransformer(config, {
+  const bundle = createClassifier(scratch, tokenizer, maxLength, {
     task,
     labels,
     seed,
-    name: `${architecture}-L${layers}-H${hidden}`,
     tokenizer: { kind: tokenizer.kind, padId: tokenizer.padId },
     tokenizerFiles,
   });
   return { bundle, tokenizer, warnings: [] };
+}
+
+function createClassifier(
+  scratch: ClassifierScratch,
+  { vocabularySize: vocabulary, padId }: Tokenizer,
+  maxLength: number,
+  options: Omit<CreateOptions, 'name'>,
+): Bundle {
+  switch (scratch.architecture) {
+    case 'textcnn':
+      return createTextCnn({ ...scratch, vocabulary }, maxLength, { ...options, name: 'textcnn' });
+    case 'bilstm':
+      return createBilstm({ ...scratch, vocabulary }, maxLength, { ...options, name: 'bilstm' });
+    case 'bert':
+    case 'roberta':
+    case 'distilbert':
+    case 'gpt2': {
+      const { architecture, layers, hidden, heads = defaultHeads(hidden), ffn } = scratch;
+      const sizes = { layers, hidden, heads, vocabulary, maxLength, padId, ...(ffn === undefined ? {} : { ffn }) };
+      const name = `${architecture}-L${layers}-H${hidden}`;
+      return createTransformer(transformerConfig(architecture, sizes), { ...options, name });
+    }
+  }
 }
 
 /** One head per 64 of the width, or the next smaller number that divides it. */
