@@ -86,6 +86,16 @@ describe('goalIssues', () => {
     ]);
   });
 
+  it('refuses a stage that may lose more than the goal allows in all', () => {
+    const stages = (maxDrop: object) => [{ type: 'quantize', config: { keep: { maxDrop } } }, { type: 'evaluate' }];
+    const goals = { maxDrop: { metric: 'macroF1', absolute: 0.01 } };
+    expect(problems(goals, stages({ metric: 'macroF1', absolute: 0.02 }))).toEqual([
+      ['stages[0].config.keep.maxDrop', 'looser-than-goal'],
+    ]);
+    expect(problems(goals, stages({ metric: 'macroF1', absolute: 0.01 }))).toEqual([]);
+    expect(problems(goals, stages({ metric: 'accuracy', absolute: 0.02 }))).toEqual([]);
+  });
+
   it.each([
     { minSpeedup: 0 },
     { minSpeedup: -1 },

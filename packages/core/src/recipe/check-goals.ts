@@ -38,7 +38,13 @@ export function goalIssues(
     .filter((stage) => stage === result || (!stage.definition.makesModel && stage.from === result?.id))
     .map(({ definition, config }) => definition.measures?.(config) ?? {});
   const question: Question = { goals, stages, result, measured, inputs };
-  return [...dropIssues(question), ...speedIssues(question), ...bytesIssues(question), ...latencyIssues(question)];
+  return [
+    ...dropIssues(question),
+    ...looserIssues(question),
+    ...speedIssues(question),
+    ...bytesIssues(question),
+    ...latencyIssues(question),
+  ];
 }
 
 function dropIssues({ goals: { maxDrop }, measured, inputs }: Question): FieldIssue[] {
@@ -56,6 +62,25 @@ function dropIssues({ goals: { maxDrop }, measured, inputs }: Question): FieldIs
   }
   if (isShare(metric) && absolute !== undefined && absolute >= 1) {
     issue('.absolute', 'always-met', `${metric} lies between 0 and 1, one point is 0.01: any model drops by less.`);
+  }
+  return issues;
+}
+
+/** Stages on the way to the result that let themselves lose more of the metric than the goal allows in all. */
+function looserIssues({ goals: { maxDrop }, stages, result }: Question): FieldIssue[] {
+  if (!maxDrop) return [];
+  const byId = new Map(stages.map((stage) => [stage.id, stage]));
+  const issues: FieldIssue[] = [];
+  for (let stage = result; stage; stage = stage.from === undefined ? undefined : byId.get(stage.from)) {
+    const { mayLose } = stage.definition.measures?.(stage.config) ?? {};
+    if (!mayLose || mayLose.maxDrop.metric !== maxDrop.metric) continue;
+    const looser = (['absolute', 'relative'] as const).find((kind) => {
+      const [allowed, goal] = [mayLose.maxDrop[kind], maxDrop[kind]];
+      return allowed !== undefined && goal !== undefined && allowed > goal;
+    });
+    if (looser === undefined) continue;
+    const message = `This lets the stage lose ${mayLose.maxDrop[looser]} of ${maxDrop.metric}, more than the goal of ${maxDrop[looser]} for the whole recipe.`;
+    issues.push({ field: `stages[${stage.index}].config.${mayLose.path}`, code: 'looser-than-goal', message });
   }
   return issues;
 }

@@ -39,7 +39,10 @@ export const quantizeStage: StageDefinition<QuantizeConfig> = {
   schema,
   needs: { model: true, datasets: [], optionalDatasets: ['calibration', 'data'] },
   makesModel: true,
-  measures: () => ({ bytes: true }),
+  measures: ({ keep }) => ({
+    bytes: true,
+    ...(keep && { mayLose: { path: 'keep.maxDrop', maxDrop: keep.maxDrop } }),
+  }),
   check: (config, preview) => [
     ...checkQuantize(config, preview),
     ...keepIssues(config.keep, preview),

@@ -1,6 +1,7 @@
 /** @file What a stage type is: a schema, a check, an estimate and a run. One file per type stands beside this one. */
 import type { z } from 'zod';
 import type { Manifest } from '../bundle/manifest';
+import type { MaxDrop } from '../recipe/recipe';
 import type { Measurement, ReportSection } from '../report/measurement';
 import type { DatasetInfo } from '../text/dataset';
 
@@ -84,6 +85,8 @@ export interface Measures {
   readonly bytes?: boolean;
   /** Latency at every pair of these, beside that of the original model. */
   readonly latency?: { readonly batches: readonly number[]; readonly sequences: readonly number[] };
+  /** Loss that the stage's own settings let it cause, and the path of the setting. */
+  readonly mayLose?: { readonly path: string; readonly maxDrop: MaxDrop };
 }
 
 export interface StageDefinition<Config = unknown> {
