@@ -1,6 +1,6 @@
 /** @file A bundle made ready for timing. */
 import { join } from 'node:path';
-import { MODEL_FILE, modelFileFor, readManifest, readsTokens } from '../bundle/bundle';
+import { MODEL_FILE, readManifest, readsTokens } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import { readModelFile } from '../onnx';
@@ -36,8 +36,9 @@ export class Subject {
     return new Subject(folder, manifest, tokenizer, vocabulary, runtime, obstacle);
   }
 
+  /** The plain model, whatever it runs in. */
   get modelPath(): string {
-    return join(this.folder, modelFileFor(this.manifest, this.runtime));
+    return join(this.folder, MODEL_FILE);
   }
 
   /** Whether it can be timed from text to result. */

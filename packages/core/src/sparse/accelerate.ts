@@ -5,7 +5,6 @@ import { clone } from '../graph';
 import type { Model } from '../graph';
 import { removeDeadCode } from '../passes';
 import { exclusionsSchema, findSites, quantizeDynamicInt8 } from '../quantize';
-import type { LinearSite } from '../quantize';
 import { lowerGelu } from '../runtime/native/lower/gelu';
 import { SPARSE_PATTERNS, storedShare } from './pack';
 import type { DenseWeight, SparsePattern } from './pack';

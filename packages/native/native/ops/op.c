@@ -256,6 +256,8 @@ static ort_status *ORT_CALL infer_shapes(const ort_custom_op *op, ort_shape_cont
     memset(&inputs[i], 0, sizeof inputs[i]);
     status = api->shape_input(context, i, &info); // belongs to the context
     if (status == NULL && info != NULL) status = read_info(api, info, &inputs[i]);
+    // an unknown shape reads as rank 0, which no required input has
+    if (status == NULL && inputs[i].rank == 0 && i < spec->inputs - spec->optional_inputs) return NULL;
     for (size_t d = 0; d < inputs[i].rank; d++) {
       if (inputs[i].dims[d] < 0) return NULL;
     }
