@@ -62,6 +62,12 @@ describeWithShared('importOnnx on exports of PyTorch', () => {
     io.close();
   });
 
+  it('marks a file that is quantized already, for the checks of later stages', async () => {
+    const path = sharedPath('fixtures', 'quant', 'bert-legacy-op17.int8-default.onnx');
+    const { bundle } = await importOnnx(path, { tokenizerDir: sharedPath('fixtures', 'hf', 'bert') });
+    expect(bundle.manifest.provenance).toMatchObject([{ step: 'import', detail: { quantized: true } }]);
+  });
+
   it('reads names and lengths from a config.json beside it', async () => {
     cpSync(sharedPath('fixtures', 'hf', 'bert'), dir, { recursive: true });
     cpSync(sharedPath('fixtures', 'onnx', 'bert-legacy-op17', 'model.onnx'), join(dir, 'onnx', 'model.onnx'));

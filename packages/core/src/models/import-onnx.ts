@@ -9,6 +9,7 @@ import { checkVocabulary } from '../bundle/validate';
 import { invalid, ModelpressError } from '../errors';
 import type { Model } from '../graph';
 import { readModelFile } from '../onnx';
+import { quantizedNode } from '../quantize/sites';
 import { loadTokenizer } from '../text/tokenizer';
 import { adopt } from './adopt';
 import type { Adopted } from './adopt';
@@ -80,6 +81,8 @@ export async function importOnnx(path: string, options: ImportOnnxOptions = {}):
   checkVocabulary(tokenizer?.vocabularySize ?? 0, structure?.vocabulary);
   const warnings = [...recognised.warnings];
   if (!tokenizer) warnings.push('The model has no tokenizer: only stages that need no text accept it.');
+  // Stages that need float weights refuse such a model at submit.
+  const quantized = quantizedNode(model.graph) ? { quantized: true } : {};
   const maxLength =
     options.maxLength ?? recognised.maxLength ?? maxLengthFrom(foreign.graph, structure, json, warnings);
   const manifest: Manifest = {
@@ -95,7 +98,9 @@ export async function importOnnx(path: string, options: ImportOnnxOptions = {}):
     ...(structure ? { structure } : {}),
     ...weightFacts(model, components),
     config: { ...config, ...(labels.length > 0 ? labelFields(labels) : {}) },
-    provenance: [{ step: 'import', detail: { from: 'onnx', producer: foreign.producer, warnings: [...warnings] } }],
+    provenance: [
+      { step: 'import', detail: { from: 'onnx', producer: foreign.producer, ...quantized, warnings: [...warnings] } },
+    ],
   };
   return { bundle: { model, manifest, labels, tokenizerFiles }, warnings };
 }

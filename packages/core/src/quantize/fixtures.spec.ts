@@ -6,8 +6,13 @@ import { readModelFile } from '../onnx';
 import { ortRuntime } from '../runtime';
 import type { HostTensor } from '../runtime';
 import { quantizeDynamicInt8 } from './dynamic';
+import { activationGrids, calibrate } from './calibrate';
 import { EMISSION_FORMS } from './emit';
 import { exclusionsSchema } from './exclude';
+import type { QuantizeMethod } from './method';
+import type { CalibrationRows } from './observe';
+import { quantizeModel } from './quantize';
+import { rangeSchema } from './range';
 
 const FIXTURES = [
   'bert-legacy-op14',
@@ -79,6 +84,40 @@ describeWithShared('int8 dynamic quantization of exported models', () => {
       expect(worst(await logits(model, io), expected)).toBeLessThan(0.013);
     }
   });
+
+  /** Texts of the fixture's first batches, row by row. */
+  const rowsOf = (io: SafetensorsFile, inputs: readonly string[]): CalibrationRows => ({
+    count: BATCHES.length,
+    digest: '',
+    inputs: (row) =>
+      Object.fromEntries(inputs.map((name): [string, HostTensor] => [name, io.read(`batch${row}.${name}`)])),
+  });
+
+  it.each(['bert-legacy-op14', 'bert-dynamo-op20', 'distilbert-dynamo-op18'])(
+    '%s: every other method stays near to float, too',
+    async (name) => {
+      const io = tensors('onnx', name, 'io.safetensors');
+      const expected = read(io);
+      const original = await float(name);
+      const inputs = original.graph.inputs.map((input) => input.name);
+      const grids = activationGrids(await calibrate(original, rowsOf(io, inputs)), rangeSchema.parse({}));
+      const blocks = { kind: 'weight-only', block: 32, symmetric: true, compute: 'float32' } as const;
+      const methods: [QuantizeMethod, number][] = [
+        [{ kind: 'static', outputs: 'float', grids }, 0.03],
+        [{ kind: 'static', outputs: 'int8', grids }, 0.06],
+        [{ ...blocks, bits: 8 }, 0.006],
+        [{ ...blocks, bits: 6 }, 0.03],
+        [{ ...blocks, bits: 4 }, 0.15],
+        [{ kind: 'fp16' }, 0.002],
+      ];
+      for (const [method, bound] of methods) {
+        const model = await float(name);
+        const { quantized } = quantizeModel(model, method);
+        expect(quantized.length).toBeGreaterThan(12);
+        expect([method.kind, worst(await logits(model, io), expected) < bound]).toEqual([method.kind, true]);
+      }
+    },
+  );
 
   it('stores the same integers and scales as the reference quantizer', async () => {
     const path = sharedPath('fixtures', 'quant', 'bert-legacy-op17.int8-matmul.onnx');

@@ -70,9 +70,13 @@ const QUANTIZED_OPS: ReadonlySet<string> = new Set([
   'GatherBlockQuantized',
 ]);
 
+/** The first node that only a quantized model has. */
+export const quantizedNode = (graph: Graph): Node | undefined =>
+  graph.nodes.find((node) => QUANTIZED_OPS.has(node.opType));
+
 /** @throws `quantize.already-quantized` naming the first quantized node. */
 export function refuseQuantized(graph: Graph): void {
-  const node = graph.nodes.find((node) => QUANTIZED_OPS.has(node.opType));
+  const node = quantizedNode(graph);
   if (!node) return;
   throw invalid(
     'quantize.already-quantized',

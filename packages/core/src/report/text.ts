@@ -46,7 +46,7 @@ function headlineLine({ comparisons }: Report): string[] {
   const fast = speedup(comparisons);
   const parts = [
     size && size.candidate > 0 ? `${formatValue(size.baseline / size.candidate, 'times')} smaller` : '',
-    fast ? `${formatValue(fast.mean, 'times')} faster` : '',
+    fast ? `${formatValue(fast.mean, 'times')} ${fast.mean >= 1 ? 'faster' : 'the speed'}` : '',
   ].filter((part) => part !== '');
   return parts.length === 0 ? [] : [parts.join(', ')];
 }

@@ -93,7 +93,7 @@ const TRAINABLE: Readonly<Record<Task, boolean>> = {
 
 function modelIssues(config: QuantizeConfig, model: Manifest): Issue[] {
   const issues: Issue[] = [];
-  if (model.provenance.some(({ step }) => step === STEP)) {
+  if (model.provenance.some(({ step, detail }) => step === STEP || detail.quantized === true)) {
     issues.push({
       path: '',
       code: 'already-quantized',

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBundle, readManifest } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
@@ -14,10 +15,12 @@ describe('the modes of the quantize stage', () => {
   let model: string;
   let data: string;
   let manifest: Manifest;
+  let expected: Float32Array;
   beforeAll(async () => {
     model = await tinyBundle();
     manifest = await readManifest(model);
     data = datasetFolder({ train: tinyExamples(40), dev: tinyExamples(24), test: tinyExamples(12) });
+    expected = await logits(model);
   });
 
   const logits = async (folder: string): Promise<Float32Array> =>
@@ -38,7 +41,7 @@ describe('the modes of the quantize stage', () => {
     const result = await quantizeStage.run(config(given), context);
     const folder = join(context.output, result.model!);
     await readBundle(folder);
-    const [expected, actual] = [await logits(model), await logits(folder)];
+    const actual = await logits(folder);
     const worst = Math.max(...actual.map((value, i) => Math.abs(value - expected[i])));
     expect(worst).toBeGreaterThan(0);
     expect(worst).toBeLessThan(bound * Math.max(...expected.map(Math.abs)));
@@ -108,7 +111,6 @@ describe('the modes of the quantize stage', () => {
         quantizeStage.run(config({ mode: 'static' }), testContext({ model, datasets: { calibration: dataset } }));
       await expect(run(datasetFolder({ train: [] }))).rejects.toMatchObject({ code: 'quantize.no-calibration-rows' });
       const info = await readDatasetInfo(foreign);
-      const { writeFileSync } = await import('node:fs');
       writeFileSync(join(foreign, 'dataset.json'), JSON.stringify({ ...info, labels: ['sports'] }));
       await expect(run(foreign)).rejects.toMatchObject({ code: 'quantize.foreign-labels' });
     });
@@ -124,6 +126,13 @@ describe('the modes of the quantize stage', () => {
       expect(problem({ activations: { method: 'median' } })).toBe('activations.method');
       expect(problem({ activations: { percentile: 101 } })).toBe('activations.percentile');
       expect(problem({ calibration: { rows: 0 } })).toBe('calibration.rows');
+    });
+
+    it('an ONNX file that was quantized before it was imported', async () => {
+      const imported = { ...manifest, provenance: [{ step: 'import', detail: { from: 'onnx', quantized: true } }] };
+      for (const given of [{}, { mode: 'fp16' }, { mode: 'static' }]) {
+        expect(await codes(given, { model: imported })).toEqual([':already-quantized']);
+      }
     });
 
     it('settings of another mode, and training that cannot be', async () => {
