@@ -143,7 +143,7 @@ typedef struct {
   const float *mask;
   /** [rows, columns] or NULL */
   const float *residual;
-  /** [rows, columns]; may be x or residual */
+  /** [rows, columns]; may be x, residual or y */
   float *sum;
   /** Of the normalisation; NULL: only the sum is computed. bias may be NULL. */
   const float *scale, *norm_bias;

@@ -2,10 +2,13 @@
 #ifndef MODELPRESS_OP_TABLE_H
 #define MODELPRESS_OP_TABLE_H
 
-#define OP_TABLE(F) \
-  F(bf16_gemm)      \
-  F(gelu)           \
-  F(gelu_grad)      \
+#define OP_TABLE(F)  \
+  F(bf16_gemm)       \
+  F(gelu)            \
+  F(gelu_grad)       \
+  F(softmax_grad)    \
+  F(layer_norm_grad) \
+  F(residual_norm)   \
   F(sparse_gemm)
 
 #endif

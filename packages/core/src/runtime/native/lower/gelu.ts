@@ -1,7 +1,8 @@
 import { float, int, ONNX_DOMAIN } from '../../../graph';
 import type { Attribute, Node, Value } from '../../../graph';
 import type { Pass } from '../../../passes';
-import { isClose, operandsOf, producerOf, scalarOf } from '../../../passes/rewrite';
+import { operandsOf, producerOf, scalarOf } from '../../../passes/rewrite';
+import { onlyReader, scaledBy } from './match';
 import { substitute } from './substitute';
 
 /**
@@ -19,13 +20,19 @@ export const lowerGelu: Pass = (model) => {
   let modified = false;
   for (const node of model.graph.nodes) {
     if (isGelu(node)) {
-      substitute(model, node, 'Gelu', [node.input(0)], formOf(node));
+      substitute(model, node, {
+        op: 'Gelu',
+        inputs: [node.input(0)],
+        replaces: [node.output()],
+        attributes: formOf(node),
+      });
       modified = true;
     }
     const gradient = gradientFrom(node);
     const g = gradient && doubled(gradient.half);
     if (g) {
-      substitute(model, gradient.last, 'GeluGrad', [gradient.x, g]);
+      const { x, last } = gradient;
+      substitute(model, last, { op: 'GeluGrad', inputs: [x, g], replaces: [last.output()] });
       modified = true;
     }
   }
@@ -65,12 +72,6 @@ function isBump(value: Value, u: Value): boolean {
   const exponential = quotient?.input(0) === u ? producerOf(quotient.input(1), 'Exp') : undefined;
   return producerOf(exponential?.input(0), 'Mul')?.inputs.every((input) => input === u) ?? false;
 }
-
-/** x, if `value` is factor * x. */
-const scaledBy = (value: Value, factor: number): Value | undefined =>
-  operandsOf(value.producer, 'Mul').find(([, constant]) => isClose(scalarOf(constant), factor))?.[0];
-
-const onlyReader = ({ uses, consumers }: Value): Node | undefined => (uses.size === 1 ? consumers[0] : undefined);
 
 /** 2 value, by taking back a factor 1/2 that it was made with; undefined where there is none. Changes that product. */
 function doubled(value: Value): Value | undefined {

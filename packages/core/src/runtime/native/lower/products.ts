@@ -1,6 +1,8 @@
 import { float, int, MICROSOFT_DOMAIN, ONNX_DOMAIN } from '../../../graph';
 import type { Dim, Model, Node, Shape, Value } from '../../../graph';
 import type { Pass } from '../../../passes';
+import { operandsOf, scalarOf } from '../../../passes/rewrite';
+import { onlyReader } from './match';
 import { substitute } from './substitute';
 
 /** Below these sizes packing costs more than the faster product gives. */
@@ -33,18 +35,19 @@ export const lowerProducts: Pass = (model) => {
   for (const node of model.graph.nodes) {
     const product = productOf(node);
     if (!product || !pays(product)) continue;
-    replace(model, withBias(model, node, product));
+    replace(model, extended(model, product));
     modified = true;
   }
   return { modified };
 };
 
 function replace(model: Model, { last, a, b, c, transA, transB, alpha }: Product): void {
-  substitute(model, last, 'Bf16Gemm', [a, b, ...(c ? [c] : [])], {
+  const attributes = {
     ...(transA && { transA: int(1) }),
     ...(transB && { transB: int(1) }),
     ...(alpha !== 1 && { alpha: float(alpha) }),
-  });
+  };
+  substitute(model, last, { op: 'Bf16Gemm', inputs: [a, b, ...(c ? [c] : [])], replaces: [last.output()], attributes });
 }
 
 function productOf(node: Node): Product | undefined {
@@ -95,15 +98,41 @@ function pays({ a, b, transA, transB }: Product): boolean {
   return Math.min(all, inner, columns) >= MIN_SIDE && all * inner * columns >= MIN_PRODUCT;
 }
 
-/** Takes in the bias, if the only reader of the product adds one. */
-function withBias({ graph }: Model, node: Node, product: Product): Product {
-  const output = node.output();
-  const [reader, ...others] = output.uses;
-  if (product.c || !reader || others.length > 0 || graph.outputs.includes(output)) return product;
-  const { node: sum, index } = reader;
-  if (sum.opType !== 'Add' || sum.domain !== ONNX_DOMAIN) return product;
-  const bias = sum.input(1 - index);
+/** Takes in a factor that the operands or the product are multiplied with, and a bias, where nothing else reads them. */
+const extended = (model: Model, product: Product): Product =>
+  withBias(model, withFactor(model, withoutFactors(product)));
+
+/** The operands without constant factors, which go into alpha: they are applied once instead of to every element. */
+function withoutFactors(product: Product): Product {
+  const [a, b] = [product.a, product.b].map(factorOf);
+  return { ...product, a: a.value, b: b.value, alpha: product.alpha * a.factor * b.factor };
+}
+
+function factorOf(value: Value): { value: Value; factor: number } {
+  for (const [rest, constant] of operandsOf(value.producer, 'Mul')) {
+    const factor = scalarOf(constant);
+    if (factor !== undefined && rest.dtype === 'float32' && rest.shape?.length === value.shape?.length) {
+      return { value: rest, factor };
+    }
+  }
+  return { value, factor: 1 };
+}
+
+function withFactor({ graph }: Model, product: Product): Product {
+  const output = product.last.output();
+  const reader = onlyReader(output);
+  const [found] = operandsOf(reader, 'Mul').filter(([value, constant]) => value === output && scalarOf(constant));
+  if (product.c || !reader || !found || graph.outputs.includes(output)) return product;
+  return { ...product, last: reader, alpha: product.alpha * scalarOf(found[1])! };
+}
+
+function withBias({ graph }: Model, product: Product): Product {
+  const output = product.last.output();
+  const reader = onlyReader(output);
+  const [found] = operandsOf(reader, 'Add').filter(([value]) => value === output);
+  if (product.c || !reader || !found || graph.outputs.includes(output)) return product;
+  const [, bias] = found;
   const columns = output.shape?.at(-1);
   const isRow = bias.dtype === 'float32' && bias.shape?.length === 1 && bias.shape[0] === columns;
-  return isRow && columns !== undefined ? { ...product, last: sum, c: bias } : product;
+  return isRow && columns !== undefined ? { ...product, last: reader, c: bias } : product;
 }
