@@ -57,11 +57,9 @@ const WAYS: Readonly<Record<string, Way>> = {
     return build.op('Gather', [padded, build.int64s(positions(shape, kept))], { axis: 2 });
   },
   'zero column, gather': (build, x, shape, kept) =>
-    build.op(
-      'Gather',
-      [product(build, x, shape.inputs, kept.length + 1), build.int64s(positions(shape, kept))],
-      { axis: 2 },
-    ),
+    build.op('Gather', [product(build, x, shape.inputs, kept.length + 1), build.int64s(positions(shape, kept))], {
+      axis: 2,
+    }),
   'selection product': (build, x, shape, kept) => {
     const selection = new Float32Array(kept.length * shape.hidden);
     kept.forEach((column, i) => (selection[i * shape.hidden + column] = 1));
@@ -85,7 +83,11 @@ const WAYS: Readonly<Record<string, Way>> = {
     let next = 0;
     const zeros = (length: number): Value =>
       build.constant(Tensor.float32([1, shape.tokens, length], new Float32Array(shape.tokens * length)));
-    return build.op('Concat', runs.map((run) => (run.kept ? parts[next++] : zeros(run.length))), { axis: 2 });
+    return build.op(
+      'Concat',
+      runs.map((run) => (run.kept ? parts[next++] : zeros(run.length))),
+      { axis: 2 },
+    );
   },
 };
 
@@ -129,7 +131,9 @@ async function main(): Promise<void> {
     );
     const full = median(samples[0]);
     const times = names.map((name, i) => `${name} ${(median(samples[i]) / full).toFixed(2)}`);
-    console.log(`${shape.name} ${shape.tokens} x ${shape.inputs} -> ${shape.hidden} (${full.toFixed(3)} ms): ${times.join(', ')}`);
+    console.log(
+      `${shape.name} ${shape.tokens} x ${shape.inputs} -> ${shape.hidden} (${full.toFixed(3)} ms): ${times.join(', ')}`,
+    );
     for (const executable of executables) await executable.release();
   }
 }

@@ -48,8 +48,9 @@ const isQuantizedMatrix = ({ dtype, dims }: Tensor): boolean =>
 /** Of float32 matrices; vectors and other types count as dense. */
 function shareOfZeros(tensor: Tensor): number {
   if (!tensor.is('float32') || tensor.dims.length < 2 || tensor.size === 0) return 0;
+  const { data } = tensor;
   let zeros = 0;
-  for (const value of tensor.data) if (value === 0) zeros++;
+  for (let i = 0; i < data.length; i++) if (data[i] === 0) zeros++;
   return zeros / tensor.size;
 }
 

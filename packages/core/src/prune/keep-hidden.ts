@@ -48,11 +48,13 @@ function take(tensor: Tensor<'float32'>, axis: number, kept: readonly number[]):
   const inner = dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
   const outer = dims.slice(0, axis).reduce((product, dim) => product * dim, 1);
   const cut = new Float32Array(outer * kept.length * inner);
+  const size = dims[axis];
   for (let o = 0; o < outer; o++) {
-    kept.forEach((index, k) => {
-      const begin = (o * dims[axis] + index) * inner;
-      cut.set(data.subarray(begin, begin + inner), (o * kept.length + k) * inner);
-    });
+    for (let k = 0; k < kept.length; k++) {
+      const from = (o * size + kept[k]) * inner;
+      const to = (o * kept.length + k) * inner;
+      for (let i = 0; i < inner; i++) cut[to + i] = data[from + i];
+    }
   }
   return Tensor.float32(dims.with(axis, kept.length), cut);
 }

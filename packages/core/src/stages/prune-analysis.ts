@@ -45,7 +45,9 @@ export function timeSection({ batch, sequence, flops, milliseconds, total }: Tim
     return { work, old, now, excess, lags: now > old * share * LAGGING };
   });
   const lagging = rows.filter(({ lags, work }) => lags && work !== 'other').sort((a, b) => b.excess - a.excess);
-  const reasons = lagging.slice(0, 3).map(({ work, excess }) => `${WORK_NAMES[work]} (${excess.toFixed(2)} ms): ${WHY_NOT[work]}`);
+  const reasons = lagging
+    .slice(0, 3)
+    .map(({ work, excess }) => `${WORK_NAMES[work]} (${excess.toFixed(2)} ms): ${WHY_NOT[work]}`);
   return {
     kind: 'table',
     title: 'Which part of what was removed became latency',

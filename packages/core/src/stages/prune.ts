@@ -104,7 +104,11 @@ async function pruned(
   const report = await structuredReport(before, output, outcome);
   const { manifest } = outcome.bundle;
   context.progress({ fraction: 1, phase: 'measuring where the time goes' });
-  const time = await timeByWork({ folder: before.folder, manifest: before.bundle.manifest }, { folder: output, manifest }, context);
+  const time = await timeByWork(
+    { folder: before.folder, manifest: before.bundle.manifest },
+    { folder: output, manifest },
+    context,
+  );
   return { outcome, report: { ...report, sections: [...report.sections, timeSection(time)], warnings: [] } };
 }
 
