@@ -27,7 +27,11 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
     const message = "Only a transformer that reads the teacher's tokens can follow its layers.";
     if (!follows) issue('match', 'match-student', message);
   }
-  if (!model) return issues;
+  if (student.type === 'model' && config.original > 0) {
+    issue('original', 'only-teacher', 'The original model is the only teacher of the student "model".');
+  }
+  // What teaches the student "model" is the original, of which nothing is known here.
+  if (!model || student.type === 'model') return issues;
   if (model.task !== 'classification' && model.task !== 'pair-classification') {
     issue('', 'task', `Only classifiers can teach; "${model.name}" does ${model.task}.`);
   }

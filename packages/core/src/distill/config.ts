@@ -18,6 +18,9 @@ const layers = z
     keep: z.array(z.int().min(0)).min(1).max(48).describe("The teacher's layers to start from, counted from 0."),
   })
   .describe("The teacher's embeddings, head and some of its layers.");
+const model = z
+  .strictObject({ type: z.literal('model') })
+  .describe("The input model itself, whatever it is, learns on; the job's original model teaches it.");
 const textcnn = z
   .strictObject({ type: z.literal('textcnn'), ...textCnnShape, vocabulary })
   .describe('Convolutions over words.');
@@ -51,7 +54,7 @@ const dan = z
   })
   .describe('The mean of n-gram vectors and two dense layers: about a thousand times faster than its teacher.');
 
-export const studentSchema = z.discriminatedUnion('type', [transformer, layers, textcnn, bilstm, dan]);
+export const studentSchema = z.discriminatedUnion('type', [transformer, layers, model, textcnn, bilstm, dan]);
 export type StudentConfig = z.infer<typeof studentSchema>;
 export type DanStudent = Extract<StudentConfig, { type: 'dan' }>;
 export type GraphStudent = Exclude<StudentConfig, DanStudent>;
@@ -81,7 +84,7 @@ export const distillSchema = trainingSchema.extend({
         .number()
         .positive()
         .optional()
-        .describe('Peak learning rate; default by student: layers 5e-5, transformer 5e-4, others 1e-3.'),
+        .describe('Peak learning rate; default by student: layers and model 5e-5, transformer 5e-4, others 1e-3.'),
     })
     .prefault({})
     .describe('AdamW; a DAN updates the rows of a batch only and does not clip.'),
@@ -109,6 +112,12 @@ export const distillSchema = trainingSchema.extend({
     })
     .prefault({})
     .describe("A transformer or layers student also follows the teacher's layers, spread evenly over its own."),
+  original: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe("Share of the job's original model as a second teacher: its logits are mixed with the input model's."),
   mode: z
     .enum(['standard', 'private'])
     .default('standard')
@@ -131,6 +140,7 @@ export type DistillConfig = z.infer<typeof distillSchema>;
 const LEARNING_RATES: Readonly<Record<StudentConfig['type'], number>> = {
   transformer: 5e-4,
   layers: 5e-5,
+  model: 5e-5,
   textcnn: 1e-3,
   bilstm: 1e-3,
   dan: 1e-3,

@@ -13,9 +13,11 @@ import type { DistillConfig } from './config';
 import { distillDan } from './dan-run';
 import { distillGraph } from './graph-run';
 import { nearWords } from './near-words';
+import { logitKey } from './logit-cache';
 import { partContext } from './parts';
 import type { DistillResult } from './parts';
-import type { TeacherLogits } from './soft-targets';
+import { mixLogits } from './soft-targets';
+import type { TeacherLogits, WeightedLogits } from './soft-targets';
 import { teacherLogits } from './teacher';
 import { writeTransferSet } from './transfer-set';
 import type { TransferSet } from './transfer-set';
@@ -24,24 +26,31 @@ import type { TransferSet } from './transfer-set';
  * @throws ModelpressError `distill.*`, `dan.*`, `train.*`, `dataset.*`, `tokenizer.*`, `cancelled`
  */
 export async function distill(config: DistillConfig, context: StageContext): Promise<DistillResult> {
-  const { model: folder, datasets } = context;
-  if (folder === undefined || datasets.data === undefined) {
+  const { model, datasets } = context;
+  if (model === undefined || datasets.data === undefined) {
     throw invalid('stage.input', 'The distill stage needs a teacher and a data set.');
   }
-  const bundle = await readBundle(folder);
-  requireTeacher(bundle, config.mode === 'standard' ? await readDatasetInfo(datasets.data) : undefined);
+  const data = config.mode === 'standard' ? await readDatasetInfo(datasets.data) : undefined;
+  const teachers = await readTeachers(config, model, context.baseline, data);
+  const [{ folder, bundle }] = teachers;
   const transfer = await writeTransferSet(config, bundle.labels, context, async () =>
     nearWords(bundle, await loadTokenizer(folder), config.augment.near, context),
   );
-  const logits = await logitsOf(config, folder, bundle, transfer, context);
-  const teacher = { folder, bundle, logits };
+  const weighted: WeightedLogits[] = [];
+  for (const [i, each] of teachers.entries()) {
+    const range = [(0.1 * i) / teachers.length, (0.1 * (i + 1)) / teachers.length] as const;
+    const logits = await logitsOf(config, each, i, range, transfer, context);
+    const columns = bundle.labels.map((label) => each.bundle.labels.indexOf(label));
+    weighted.push({ logits, weight: each.weight, columns });
+  }
+  const teacher = { folder, bundle, logits: mixLogits(weighted) };
   const { student } = config;
   const result =
     student.type === 'dan'
       ? await distillDan(config, student, teacher, transfer, context)
       : await distillGraph(config, student, teacher, transfer, context);
   const detail = {
-    teacher: bundle.manifest.name,
+    teachers: teachers.map((each) => each.bundle.manifest.name),
     student: student.type,
     mode: config.mode,
     kept: result.kept,
@@ -59,27 +68,74 @@ export async function distill(config: DistillConfig, context: StageContext): Pro
 const PAIR_WARNING =
   'A DAN reads the two texts of a pair as one bag of n-grams: expect to lose accuracy (Ye et al. 2022 lose 8 points on QQP).';
 
-/** The teacher's own tokenizer reads the transfer texts; labels play no part. */
+/** Each teacher's own tokenizer reads the transfer texts; labels play no part. */
 async function logitsOf(
   config: DistillConfig,
-  folder: string,
-  bundle: Bundle,
+  { folder, bundle }: Teacher,
+  index: number,
+  range: readonly [number, number],
   transfer: TransferSet,
   context: StageContext,
 ): Promise<TeacherLogits> {
-  const part = partContext(context, transfer.folder, 'teacher', [0, 0.1]);
-  await mkdir(join(context.checkpoints, 'teacher'), { recursive: true });
+  const name = index === 0 ? 'teacher' : `teacher-${index + 1}`;
+  const part = partContext(context, transfer.folder, 'teacher', range);
+  const checkpoints = join(context.checkpoints, name);
+  await mkdir(checkpoints, { recursive: true });
   const info = await readDatasetInfo(transfer.folder);
   const { train } = info.splits;
   const only = { ...info, splits: train ? { train } : {} };
   const settings = { ...trainingConfig(config, 'distill'), batchSize: TEACHER_BATCH };
   // Without log: the student's own data warn of a missing dev split.
-  const quiet = { ...part, log: () => undefined };
+  const quiet = { ...part, checkpoints, log: () => undefined };
   const data = await tokenizeData(quiet, settings, bundle, await loadTokenizer(folder), only);
-  return teacherLogits(folder, bundle.manifest, data.train, part);
+  const texts = join(transfer.folder, 'train.jsonl');
+  const { cache } = context;
+  const key = (): Promise<string> => logitKey(folder, texts, config.maxLength);
+  const shared = cache === undefined ? undefined : { folder: join(cache, 'logits'), key };
+  return teacherLogits(folder, bundle.manifest, data.train, { ...part, checkpoints }, shared);
 }
 
 const TEACHER_BATCH = 32;
+
+interface Teacher {
+  readonly folder: string;
+  readonly bundle: Bundle;
+  readonly weight: number;
+}
+
+/**
+ * The input model, and the original one where it has a share. A student that is the input model itself has the original
+ * for its teacher.
+ * @throws invalid `distill.no-original`, `distill.labels`
+ */
+async function readTeachers(
+  { student, original }: DistillConfig,
+  model: string,
+  baseline: string | undefined,
+  data: DatasetInfo | undefined,
+): Promise<readonly [Teacher, ...Teacher[]]> {
+  const read = async (folder: string, weight: number): Promise<Teacher> => {
+    const bundle = await readBundle(folder);
+    requireTeacher(bundle, data);
+    return { folder, bundle, weight };
+  };
+  const isStudent = student.type === 'model';
+  if (original === 0 && !isStudent) return [await read(model, 1)];
+  if (baseline === undefined) {
+    throw invalid('distill.no-original', 'The job has no original model that could teach.', {
+      field: isStudent ? 'student' : 'original',
+    });
+  }
+  if (isStudent) return [await read(baseline, 1)];
+  const second = await read(baseline, original);
+  const first = await read(model, 1 - original);
+  const unknown = first.bundle.labels.filter((label) => !second.bundle.labels.includes(label));
+  if (unknown.length === 0) return [first, second];
+  const names = unknown.slice(0, 5).join(', ');
+  throw invalid('distill.labels', `The original model does not know the labels ${names}, so it cannot teach beside.`, {
+    field: 'original',
+  });
+}
 
 /** @throws unsupported `distill.task`, invalid `distill.labels`, `distill.no-train-split`, `distill.tokenizer` */
 function requireTeacher({ manifest, labels }: Bundle, data: DatasetInfo | undefined): void {

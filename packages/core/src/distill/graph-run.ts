@@ -35,6 +35,7 @@ export async function distillGraph(
   const { bundle, tokenizer } = await createStudent(student, teacher.bundle, teacher.folder, transfer.folder, {
     maxLength,
     seed,
+    model: context.model!,
   });
   const trainPart = async (
     name: PartName,

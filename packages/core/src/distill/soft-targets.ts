@@ -15,8 +15,33 @@ export interface SoftTargetOptions {
 /** A teacher's logits of every row of the training split. */
 export interface TeacherLogits {
   readonly classes: number;
-  /** [classes]; not to be written to. */
+  /** [classes]; not to be written to, and valid until the next call. */
   row(row: number): Float32Array;
+}
+
+/** One of several teachers: its logits, its share, and where the classes stand in its outputs. */
+export interface WeightedLogits {
+  readonly logits: TeacherLogits;
+  readonly weight: number;
+  readonly columns: readonly number[];
+}
+
+/** sum_i w_i logits_i / sum_i w_i: softened, the geometric mean of the teachers' probabilities. */
+export function mixLogits(teachers: readonly WeightedLogits[]): TeacherLogits {
+  const total = teachers.reduce((sum, { weight }) => sum + weight, 0);
+  const classes = teachers[0].columns.length;
+  const mixed = new Float32Array(classes);
+  return {
+    classes,
+    row(row) {
+      mixed.fill(0);
+      for (const { logits, weight, columns } of teachers) {
+        const own = logits.row(row);
+        for (let c = 0; c < classes; c++) mixed[c] += (weight / total) * own[columns[c]];
+      }
+      return mixed;
+    },
+  };
 }
 
 /**

@@ -1,9 +1,11 @@
 /** @file The student that a graph is trained for: its bundle before training. */
+import { readBundle } from '../bundle';
 import type { Bundle } from '../bundle';
 import { createBilstm, createTextCnn, createTransformer, selectLayers, transformerConfig } from '../models';
 import type { CreateOptions } from '../models';
 import { trainTokenizer } from '../finetune/start';
-import { bertTokenizer, parseVocabTxt, readTokenizerSource, Tokenizer } from '../text';
+import { replaceHead } from '../models/replace-head';
+import { bertTokenizer, loadTokenizer, parseVocabTxt, readTokenizerSource, Tokenizer } from '../text';
 import type { GraphStudent } from './config';
 
 export interface Student {
@@ -11,8 +13,11 @@ export interface Student {
   readonly tokenizer: Tokenizer;
 }
 
+type FreshStudent = Exclude<GraphStudent, { type: 'layers' | 'model' }>;
+
 /**
  * @param folder the teacher's bundle folder
+ * @param model the stage's input model, for a student that is it
  * @param transfer data set folder that an own vocabulary is trained on
  */
 export async function createStudent(
@@ -20,8 +25,13 @@ export async function createStudent(
   teacher: Bundle,
   folder: string,
   transfer: string,
-  { maxLength, seed }: { readonly maxLength: number; readonly seed: number },
+  { maxLength, seed, model }: { readonly maxLength: number; readonly seed: number; readonly model: string },
 ): Promise<Student> {
+  if (config.type === 'model') {
+    const { task } = teacher.manifest;
+    const { bundle } = replaceHead(await readBundle(model), { task, labels: teacher.labels, seed });
+    return { bundle, tokenizer: await loadTokenizer(model) };
+  }
   if (config.type === 'layers') {
     return { bundle: selectLayers(teacher, config.keep), tokenizer: new Tokenizer(await readTokenizerSource(folder)) };
   }
@@ -38,7 +48,7 @@ export async function createStudent(
 }
 
 function create(
-  config: Exclude<GraphStudent, { type: 'layers' }>,
+  config: FreshStudent,
   { vocabularySize: vocabulary, padId }: Tokenizer,
   maxLength: number,
   options: CreateOptions,
@@ -61,7 +71,7 @@ function create(
 }
 
 async function tokenizerOf(
-  { vocabulary }: Exclude<GraphStudent, { type: 'layers' }>,
+  { vocabulary }: FreshStudent,
   teacher: Bundle,
   folder: string,
   transfer: string,

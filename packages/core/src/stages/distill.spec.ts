@@ -122,6 +122,47 @@ describe('distill stage', () => {
     expect(value(timed, 'latency.p50')).toBeGreaterThan(0);
   });
 
+  it('asks the teacher once for the students of a sweep', async () => {
+    const cache = temporaryFolder();
+    const asked: number[] = [];
+    for (const student of [dan, { ...dan, pooling: 'max' }, dan]) {
+      const phases: string[] = [];
+      const progress = ({ phase }: { phase: string }): void => void phases.push(phase);
+      const datasets = { data, unlabelled: texts };
+      const changes = { cache, progress };
+      const context = { ...testContext({ model: teacher, datasets }), ...changes };
+      const config = { student, epochs: 3, fineTune: { epochs: 0 }, maxLength: asked.length < 2 ? 32 : 16 };
+      await distillStage.run(distillStage.schema.parse(config), context);
+      asked.push(phases.filter((phase) => phase.includes('teacher: batch')).length);
+    }
+    expect(asked[0]).toBeGreaterThan(10);
+    expect(asked[1]).toBe(0);
+    // Cut elsewhere, the texts are others.
+    expect(asked[2]).toBe(asked[0]);
+    expect(readdirSync(join(cache, 'logits'))).toHaveLength(2);
+  });
+
+  it('learns from two teachers, and lets the input model learn from the original', async () => {
+    const weak = testContext({ datasets: { data } });
+    const scratch = { architecture: 'textcnn', embedding: 16, kernels: [1, 2], filters: 16, vocabulary: 300 };
+    await finetuneStage.run(finetuneStage.schema.parse({ scratch, epochs: 1, dropout: 0 }), weak);
+    const student = join(weak.output, 'model');
+    const datasets = { data, unlabelled: texts };
+    const context = testContext({ model: student, baseline: teacher, datasets });
+    const learning = { epochs: 3, dropout: 0, optimizer: { learningRate: 5e-3 }, fineTune: { epochs: 0 } };
+    const config = distillStage.schema.parse({ ...learning, student: { type: 'model' } });
+    expect(value(await distillStage.run(config, context), 'accuracy')).toBeGreaterThan(0.9);
+    expect((await readManifest(join(context.output, 'model'))).architecture).toBe('textcnn');
+
+    const both = testContext({ model: join(context.output, 'model'), baseline: teacher, datasets });
+    const mixed = { student: { ...dan, start: 'random' }, epochs: 6, original: 0.5, fineTune: { epochs: 0 } };
+    expect(value(await distillStage.run(distillStage.schema.parse(mixed), both), 'accuracy')).toBeGreaterThan(0.9);
+    const alone = { ...both, baseline: undefined };
+    await expect(distillStage.run(distillStage.schema.parse(mixed), alone)).rejects.toMatchObject({
+      code: 'distill.no-original',
+    });
+  });
+
   it('distils privately: the data set gives nothing but its labels', async () => {
     const { result } = await run({ student: dan, mode: 'private', epochs: 4 }, { data, unlabelled: texts });
     const table = result.sections.find(({ title }) => title === 'Transfer texts');
@@ -133,7 +174,11 @@ describe('distill stage', () => {
 
   it('keeps the most frequent n-grams of a table and goes on from what a stopped attempt left', async () => {
     const context = testContext({ model: teacher, datasets: { data } });
-    const config = distillStage.schema.parse({ student: { ...dan, keepNgrams: 0.25 }, epochs: 2, augment: { texts: 2 } });
+    const config = distillStage.schema.parse({
+      student: { ...dan, keepNgrams: 0.25 },
+      epochs: 2,
+      augment: { texts: 2 },
+    });
     await distillStage.run(config, context);
     const folder = join(context.output, 'model');
     const kept = readDan(folder).hash.fingerprints.filter((fingerprint) => fingerprint !== 0).length;

@@ -59,6 +59,8 @@ export interface StageContext {
   readonly output: string;
   /** Folder kept between attempts of the same stage run: checkpoints live here. */
   readonly checkpoints: string;
+  /** Folder that the project's stage runs on this machine share; absent where there is none. Anything in it may vanish. */
+  readonly cache?: string;
   readonly seed: number;
   readonly threads: number;
   readonly signal: AbortSignal;

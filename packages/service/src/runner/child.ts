@@ -53,6 +53,7 @@ async function runStage(start: StartMessage): Promise<void> {
     datasets: start.datasets,
     output: start.output,
     checkpoints: start.checkpoints,
+    ...(start.cache === undefined ? {} : { cache: start.cache }),
     seed: start.seed,
     threads: start.threads,
     signal: abort.signal,

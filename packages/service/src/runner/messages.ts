@@ -17,6 +17,7 @@ export const startSchema = z.object({
   datasets: roles,
   output: z.string(),
   checkpoints: z.string(),
+  cache: z.string().optional(),
   seed: z.number(),
   threads: z.int().positive(),
 });

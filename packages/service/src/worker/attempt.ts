@@ -1,6 +1,6 @@
 /** @file One attempt of a stage run: bring the inputs, run the stage, keep what it made. */
 import { readdir, rm } from 'node:fs/promises';
-import { isAbsolute, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { ModelpressError, type StageResult } from '@modelpress/core';
 import type { ArtifactStore } from '../artifacts/artifact-store';
 import { exists, fetchFiles, type ArtifactCache } from '../artifacts/cache';
@@ -91,6 +91,7 @@ async function produce(
       datasets: inputs.datasets,
       output,
       checkpoints,
+      cache: join(dirname(tools.folder), 'shared', run.projectId),
       seed: run.seed,
       threads: config.threads,
     };
