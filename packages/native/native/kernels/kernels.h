@@ -180,7 +180,9 @@ typedef enum {
   /** One input, 16 consecutive outputs. */
   MP_SPARSE_1X16 = 1,
   /** One input, 4 consecutive outputs ("4x1": 4 outputs share one input). */
-  MP_SPARSE_4X1 = 2
+  MP_SPARSE_4X1 = 2,
+  /** 1x16 with weights rounded to int8, a scale for each output; X is rounded to int8, a scale for each row. */
+  MP_SPARSE_1X16_INT8 = 3
 } mp_sparse_pattern;
 
 typedef struct {

@@ -6,6 +6,12 @@
  *   inputs  uint32 [entries]           which of the k inputs, ascending within a group
  *   values  float32 [entries, width]   the weights of that input for the outputs g width .. (g + 1) width - 1
  * with width = 1, 16 or 4 by pattern and groups = ceil(n / width). Outputs beyond n have value 0.
+ *
+ * Pattern MP_SPARSE_1X16_INT8 has width 16, a number of entries in each group that 4 divides (the last ones may repeat
+ * an input with weights 0), and instead of `values`, also each at a multiple of 64 bytes:
+ *   values  int8 [entries / 4, 16, 4]  of four entries the weights of one output, then of the next
+ *   scales  float32 [groups, 16]       weight = scale * value
+ *   sums    int32 [groups, 16]         sum of the values of an output
  */
 #ifndef MODELPRESS_SPARSE_PACK_H
 #define MODELPRESS_SPARSE_PACK_H
@@ -33,6 +39,10 @@ typedef struct {
   size_t k, n, width, groups, entries;
   const uint32_t *starts, *inputs;
   const float *values;
+  /** Of MP_SPARSE_1X16_INT8, which has no `values`. */
+  const int8_t *bytes;
+  const float *scales;
+  const int32_t *sums;
 } mp_sparse_view;
 
 /** Outputs that a kernel writes at a time: sixteen groups, four or one. */

@@ -6,8 +6,9 @@
 
 #include "check.h"
 
-static const mp_sparse_pattern PATTERNS[] = {MP_SPARSE_UNSTRUCTURED, MP_SPARSE_1X16, MP_SPARSE_4X1};
-static const size_t WIDTHS[] = {1, 16, 4};
+static const mp_sparse_pattern PATTERNS[] = {MP_SPARSE_UNSTRUCTURED, MP_SPARSE_1X16, MP_SPARSE_4X1, MP_SPARSE_1X16_INT8};
+static const size_t WIDTHS[] = {1, 16, 4, 16};
+enum { PATTERN_COUNT = sizeof PATTERNS / sizeof *PATTERNS };
 
 typedef struct {
   size_t k, n;
@@ -31,6 +32,26 @@ static weight random_weight(size_t pattern, size_t k, size_t n, size_t kept_of_1
   return w;
 }
 
+/** Rounds `count` numbers, `stride` apart, to 127 steps of the largest on each side of zero. */
+static void round_to_int8(const float *from, double *to, size_t count, size_t stride) {
+  float largest = 0;
+  for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(from[i * stride]));
+  for (size_t i = 0; i < count; i++) {
+    to[i * stride] = largest > 0 ? rintf(from[i * stride] * (127 / largest)) * (double)(largest / 127) : 0;
+  }
+}
+
+/** The numbers that a product with W computes with: X and W, or what int8 leaves of them. */
+static void operands(const weight *w, size_t pattern, const float *x, size_t m, double *x_used, double *w_used) {
+  if (PATTERNS[pattern] == MP_SPARSE_1X16_INT8) {
+    for (size_t i = 0; i < m; i++) round_to_int8(x + i * w->k, x_used + i * w->k, w->k, 1);
+    for (size_t j = 0; j < w->n; j++) round_to_int8(w->dense + j, w_used + j, w->k, w->n);
+    return;
+  }
+  for (size_t i = 0; i < m * w->k; i++) x_used[i] = x[i];
+  for (size_t i = 0; i < w->k * w->n; i++) w_used[i] = w->dense[i];
+}
+
 static void check_product(mp_cpu cpu, size_t pattern) {
   static const size_t KEPT[] = {0, 5, 20, 60, 100};
   const size_t m = random_size(260);
@@ -48,10 +69,12 @@ static void check_product(mp_cpu cpu, size_t pattern) {
   float *x = random_floats(m * w.k), *bias = random_below(2) ? random_floats(w.n) : NULL;
   float *y = random_floats(m * w.n), *again = random_floats(m * w.n);
   double *expected = malloc((m * w.n + 1) * sizeof *expected), *tolerance = malloc((m * w.n + 1) * sizeof *tolerance);
+  double *x_used = malloc((m * w.k + 1) * sizeof *x_used), *w_used = malloc((w.k * w.n + 1) * sizeof *w_used);
+  operands(&w, pattern, x, m, x_used, w_used);
   for (size_t i = 0; i < m; i++) {
     for (size_t j = 0; j < w.n; j++) {
       double sum = bias ? bias[j] : 0;
-      for (size_t p = 0; p < w.k; p++) sum += (double)x[i * w.k + p] * w.dense[p * w.n + j];
+      for (size_t p = 0; p < w.k; p++) sum += x_used[i * w.k + p] * w_used[p * w.n + j];
       expected[i * w.n + j] = sum;
       tolerance[i * w.n + j] = 0x1p-23 * ((double)w.k + 2);
     }
@@ -64,6 +87,8 @@ static void check_product(mp_cpu cpu, size_t pattern) {
   CHECK(mp_sparse_gemm(&more, w.pack, x, m, bias, again, scratch) == MP_OK, "%s", what);
   check_same(what, again, y, m * w.n);
   free(scratch);
+  free(w_used);
+  free(x_used);
   free(tolerance);
   free(expected);
   release(again);
@@ -106,7 +131,7 @@ static size_t check_damage(size_t pattern) {
 
 void test_sparse(void) {
   static const mp_cpu levels[] = {MP_CPU_SCALAR, MP_CPU_AVX512};
-  for (size_t pattern = 0; pattern < 3; pattern++) {
+  for (size_t pattern = 0; pattern < PATTERN_COUNT; pattern++) {
     for (size_t level = 0; level < 2; level++) {
       if (!mp_cpu_supports(levels[level])) {
         printf("sparse: %s is not supported here\n", mp_cpu_name(levels[level]));
