@@ -1,5 +1,5 @@
 /** @file Training a DAN over epochs: batches, schedule, dev score, the best weights, and going on after a stop. */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { throwIfAborted } from '../errors';
 import { scoreClassification } from '../evaluate/classification';
@@ -32,6 +32,8 @@ export interface DanRun {
   readonly patience?: number | undefined;
   /** Folder for checkpoints. */
   readonly folder: string;
+  /** Seconds between checkpoints; default 120. */
+  readonly saveSeconds?: number;
   readonly context: Pick<StageContext, 'seed' | 'signal' | 'progress' | 'metric' | 'log'>;
 }
 
@@ -51,23 +53,24 @@ export interface DanRunResult {
   readonly seconds: number;
 }
 
-/** Where a run stands after an epoch. */
+/** Where a run stands. */
 interface Position {
   readonly epoch: number;
+  /** Batches of that epoch that are done. */
+  readonly index: number;
   readonly step: number;
+  readonly seconds: number;
   readonly stopping: EarlyStoppingState;
   readonly lossCurve: [number, number][];
   readonly scoreCurve: [number, number][];
 }
 
-const SAVE_SECONDS = 120;
-
 /**
- * Trains; the trainer ends with the weights of the epoch that is best on `dev`, or without it with the last.
+ * Trains, and goes on from what a stopped attempt left in the folder, with the same result; the trainer ends with the weights of the epoch that is best on `dev`, or without it with the last.
  * @throws ModelpressError `train.not-finite`, `cancelled`
  */
 export async function trainDan(trainer: DanTrainer, run: DanRun): Promise<DanRunResult> {
-  const { rows, dev, epochs, batchSize, patience, folder, context } = run;
+  const { rows, dev, epochs, batchSize, patience, folder, saveSeconds = 120, context } = run;
   mkdirSync(folder, { recursive: true });
   const best = join(folder, 'best.f32');
   const stepsPerEpoch = Math.ceil(rows.rows / batchSize);
@@ -78,11 +81,20 @@ export async function trainDan(trainer: DanTrainer, run: DanRun): Promise<DanRun
   const scoreCurve = position?.scoreCurve ?? [];
   const firstStep = trainer.step - (position?.step ?? 0);
   let savedAt = performance.now();
-  const started = savedAt;
+  const started = savedAt - 1000 * (position?.seconds ?? 0);
+  const saveSometimes = (epoch: number, index: number): void => {
+    const now = performance.now();
+    if (now - savedAt < 1000 * saveSeconds) return;
+    const step = trainer.step - firstStep;
+    const seconds = (now - started) / 1000;
+    save(trainer, folder, { epoch, index, step, seconds, stopping: stopping.save(), lossCurve, scoreCurve });
+    savedAt = performance.now();
+  };
   for (let epoch = position?.epoch ?? 0; epoch < Math.ceil(epochs); epoch++) {
     if (stopping.exhausted) break;
     const order = new Random(streamSeed(context.seed, epoch)).permutation(rows.rows);
-    for (let index = 0; index < stepsPerEpoch; index++) {
+    const firstIndex = epoch === position?.epoch ? position.index : 0;
+    for (let index = firstIndex; index < stepsPerEpoch; index++) {
       const step = trainer.step - firstStep + 1;
       if (step > totalSteps) break;
       // Steps block this thread: give cancellation and progress messages a turn.
@@ -94,6 +106,7 @@ export async function trainDan(trainer: DanTrainer, run: DanRun): Promise<DanRun
       context.metric('loss', step, loss);
       if (step <= 100 || step % Math.ceil(totalSteps / 400) === 0) lossCurve.push([step, loss]);
       context.progress({ fraction: step / totalSteps, phase: `epoch ${epoch + 1}/${Math.ceil(epochs)}` });
+      saveSometimes(epoch, index + 1);
     }
     if (dev) {
       const { accuracy } = scoreDan(trainer, dev, batchSize);
@@ -102,11 +115,7 @@ export async function trainDan(trainer: DanTrainer, run: DanRun): Promise<DanRun
       context.log('info', `epoch ${epoch + 1}: dev accuracy ${accuracy.toFixed(4)}`);
       if (stopping.record(accuracy, trainer.step)) writeArrays(best, trainer.weightArrays);
     }
-    if (performance.now() - savedAt > 1000 * SAVE_SECONDS) {
-      const step = trainer.step - firstStep;
-      save(trainer, folder, { epoch: epoch + 1, step, stopping: stopping.save(), lossCurve, scoreCurve });
-      savedAt = performance.now();
-    }
+    saveSometimes(epoch + 1, 0);
   }
   if (dev && stopping.best !== null) readArrays(best, trainer.weightArrays);
   const seconds = (performance.now() - started) / 1000;
@@ -167,17 +176,23 @@ const streamSeed = (...words: number[]): readonly [number, number, number, numbe
   ...streamKey(...words, 2),
 ];
 
+/** Weights go to a file of their own, whose name the position has: a stop at any moment leaves one that fits the other. */
 function save(trainer: DanTrainer, folder: string, position: Position): void {
-  writeArrays(join(folder, 'last.f32.new'), trainer.stateArrays);
-  renameSync(join(folder, 'last.f32.new'), join(folder, 'last.f32'));
-  writeFileSync(join(folder, 'last.json'), JSON.stringify({ ...position, trainerStep: trainer.step }));
+  const path = join(folder, 'last.json');
+  const weights = `last-${trainer.step}.f32`;
+  writeArrays(join(folder, weights), trainer.stateArrays);
+  writeFileSync(`${path}.new`, JSON.stringify({ ...position, trainerStep: trainer.step, weights }));
+  renameSync(`${path}.new`, path);
+  for (const name of readdirSync(folder)) {
+    if (name.startsWith('last-') && name !== weights) rmSync(join(folder, name));
+  }
 }
 
 function resume(trainer: DanTrainer, folder: string): Position | undefined {
   const path = join(folder, 'last.json');
   if (!existsSync(path)) return undefined;
-  const position = JSON.parse(readFileSync(path, 'utf8')) as Position & { trainerStep: number };
-  readArrays(join(folder, 'last.f32'), trainer.stateArrays);
-  trainer.resumeAt(position.trainerStep);
-  return position;
+  const saved = JSON.parse(readFileSync(path, 'utf8')) as Position & { trainerStep: number; weights: string };
+  readArrays(join(folder, saved.weights), trainer.stateArrays);
+  trainer.resumeAt(saved.trainerStep);
+  return saved;
 }

@@ -6,7 +6,7 @@ import type { AugmentConfig } from './augment';
 import { nearWords } from './near-words';
 
 const variantsOf = (text: string, config: Partial<AugmentConfig>, near = new Map<string, string[]>()): string[][] => {
-  const variants = new Variants({ texts: 6, by: ['drop'], rate: 0.3, near: 2, ...config }, 7, near);
+  const variants = new Variants({ texts: 6, most: 1000, by: ['drop'], rate: 0.3, near: 2, ...config }, 7, near);
   variants.of({ text: 'another text of nine words that comes before it' });
   return variants.of({ text }).map((made) => made.text.split(' '));
 };
@@ -52,7 +52,7 @@ describe('Variants', () => {
   });
 
   it('are the same for the same seed, take turns, and keep the second text of a pair', () => {
-    const config: AugmentConfig = { texts: 4, by: ['span', 'drop'], rate: 0.5, near: 1 };
+    const config: AugmentConfig = { texts: 4, most: 1000, by: ['span', 'drop'], rate: 0.5, near: 1 };
     const [one, two] = [0, 0].map(() => new Variants(config, 3).of({ text: 'a b c d e f g', pair: 'h' }));
     expect(one).toEqual(two);
     expect(one.map(({ pair }) => pair)).toEqual(['h', 'h', 'h', 'h']);

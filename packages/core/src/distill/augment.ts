@@ -21,6 +21,7 @@ const WORD = /^([^\p{L}\p{N}]*)([\p{L}\p{M}]+)([^\p{L}\p{N}]*)$/u;
 export class Variants {
   private readonly random: Random;
   private readonly recent: string[][] = [];
+  private made = 0;
   private readonly make: Readonly<Record<Kind, (words: string[]) => string[]>> = {
     drop: (words) => this.drop(words),
     splice: (words) => this.splice(words),
@@ -41,7 +42,7 @@ export class Variants {
     const { texts, by } = this.config;
     if (texts === 0) return [];
     const words = text.split(/\s+/).filter(Boolean);
-    const variants = Array.from({ length: texts }, (_, i) => this.make[by[i % by.length]](words));
+    const variants = Array.from({ length: texts }, () => this.make[by[this.made++ % by.length]](words));
     this.recent[this.recent.length < NEIGHBOURS ? this.recent.length : this.random.integer(NEIGHBOURS)] = words;
     return variants.map((all) => ({ text: all.join(' '), ...(pair === undefined ? {} : { pair }) }));
   }

@@ -62,10 +62,16 @@ export type GraphStudent = Exclude<StudentConfig, DanStudent>;
 const AUGMENTATIONS = ['drop', 'splice', 'replace', 'span'] as const;
 const augmentSchema = z.strictObject({
   texts: z.int().min(0).max(100).default(0).describe('Made-up texts for each training text.'),
+  most: z
+    .int()
+    .min(0)
+    .max(100_000_000)
+    .default(200_000)
+    .describe('Made-up texts in all: of a large data set, each training text gets fewer.'),
   by: z
     .array(z.enum(AUGMENTATIONS))
     .min(1)
-    .default(['replace', 'drop', 'splice'])
+    .default(['replace', 'drop', 'replace', 'splice'])
     .describe(
       "How, in turn. drop: words go at random. splice: a text's beginning and another's end. replace: words become " +
         "others that are near in the teacher's word vectors. span: a few successive words.",

@@ -45,8 +45,9 @@ export async function writeTransferSet(
   await mkdir(folder, { recursive: true });
   const own = mode === 'standard' ? data : undefined;
   const info = own === undefined ? undefined : await readDatasetInfo(own);
-  const replaces = own !== undefined && augment.texts > 0 && augment.by.includes('replace');
-  const variants = new Variants(augment, context.seed, replaces ? await nearWords() : undefined);
+  const texts = Math.min(augment.texts, Math.floor(augment.most / (info?.splits.train?.rows ?? 1)));
+  const replaces = own !== undefined && texts > 0 && augment.by.includes('replace');
+  const variants = new Variants({ ...augment, texts }, context.seed, replaces ? await nearWords() : undefined);
   const counts = await writeTexts(join(folder, 'train.jsonl'), own, unlabelled, variants, context.signal);
   const dev = info?.splits.dev;
   if (own !== undefined && dev) await copyFile(join(own, 'dev.jsonl'), join(folder, 'dev.jsonl'));
