@@ -290,7 +290,9 @@ export class Trainer {
       ...(this.averages ? [[`average/${name}`, average] as const] : []),
     ]);
     const masks = [...masked].map((name) => [`mask/${name}`, this.slabs.slot(name).mask] as const);
-    const remembered = [...(this.options.hooks?.memory ?? [])].map(([name, array]) => [`hooks/${name}`, array] as const);
+    const remembered = [...(this.options.hooks?.memory ?? [])].map(
+      ([name, array]) => [`hooks/${name}`, array] as const,
+    );
     return new Map<string, Float32Array | Uint8Array>([...entries, ...masks, ...remembered]);
   }
 }

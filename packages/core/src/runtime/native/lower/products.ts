@@ -7,7 +7,7 @@ import { substitute } from './substitute';
 
 /** Below these sizes packing costs more than the faster product gives. */
 const MIN_SIDE = 16;
-const MIN_PRODUCT = 2 ** 17;
+const MIN_PRODUCT = 2 ** 15;
 
 /** alpha op(A) op(B) + C, whatever the op it is written as. */
 interface Product {
