@@ -107,9 +107,11 @@ export const pruneSchema = trainingSchema.extend({
     .describe('Parameter-efficient sparsity: S = |W| + alpha1 A B + alpha2 (R + C).'),
   l0Penalty: z.number().min(0).default(1).describe('Weight of the expected share of open gates in the loss (l0).'),
   heads: z
-    .enum(['padded', 'exact'])
-    .default('padded')
-    .describe('Heads left with unequal sizes: pad them to the largest of their layer, or keep each at its own size.'),
+    .enum(['equal', 'padded', 'exact'])
+    .default('equal')
+    .describe(
+      'Sizes of the heads of a layer when neurons go: all equal, so that everything removed is gone; as importance has it, padded to the largest; or each at its own size, one product for each run of equal heads.',
+    ),
 });
 export type PruneConfig = z.infer<typeof pruneSchema>;
 export type Importance = NonNullable<PruneConfig['importance']>;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { Structure } from '../bundle/manifest';
+import { equalHeads } from './equal-heads';
 import { keepEverything, keepPlan, removedShare, selectNeurons } from './neurons';
 import type { NeuronGroup } from './neurons';
 
@@ -76,5 +77,34 @@ describe('keepPlan', () => {
 
   it('keeps everything when nothing is selected', () => {
     expect(keepPlan(structure, new Map())).toEqual(keepEverything(structure));
+  });
+});
+
+describe('equal heads', () => {
+  it('keep the most important dimensions of each head, as many as the threshold left on average', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.float({ min: 0, max: 1, noNaN: true }), { minLength: 12, maxLength: 12 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (scores, target) => {
+          const heads = { heads: 3, queryDims: [4, 4, 4], valueDims: [4, 4, 4], ffn: 2 };
+          const one = { hidden: 12, layers: [heads], vocabulary: 10, positions: 8 };
+          const groups: NeuronGroup[] = [{ kind: 'query', layer: 0, importance: Float32Array.from(scores) }];
+          const removed = selectNeurons(groups, { query: target }, { scope: 'global', floor: 0 });
+          const plan = keepPlan(one, removed);
+          const [before, after] = [plan.layers[0]!, equalHeads(one, plan, groups).layers[0]!];
+          const count = before.queryDims.flat().length;
+          const sizes = after.queryDims.map((dims) => dims.length);
+          expect(new Set(sizes).size).toBe(1);
+          expect(sizes[0]).toBe(count === 0 ? 0 : Math.max(1, Math.round(count / 3)));
+          expect(after.valueDims).toEqual(before.valueDims);
+          after.queryDims.forEach((dims, head) => {
+            const of = (i: number): number => scores[4 * head + i];
+            const left = [0, 1, 2, 3].filter((i) => !dims.includes(i));
+            for (const kept of dims) for (const gone of left) expect(of(kept)).toBeGreaterThanOrEqual(of(gone));
+          });
+        },
+      ),
+    );
   });
 });

@@ -176,7 +176,7 @@ function protectBest(importance: Float32Array, count: number): Float32Array {
 }
 
 /** Indices of the `count` largest, the largest first. */
-const largest = (importance: Float32Array, count: number): number[] =>
+export const largest = (importance: Float32Array, count: number): number[] =>
   indices(importance.length)
     .sort((a, b) => importance[b] - importance[a] || a - b)
     .slice(0, count);

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle, writeBundle } from '../bundle';
+import type { Manifest } from '../bundle';
 import { figureOf, stageContext, writeColours } from '../finetune/testing';
 import { STAGES } from '../stages';
 import type { StageContext, StageResult } from '../stages';
@@ -50,6 +51,10 @@ describe('neuron pruning', () => {
       layers.reduce((sum, { ffn }) => sum + ffn, 0);
     expect(neurons(manifest.structure!.layers)).toBeLessThan(neurons(dense.manifest.structure!.layers));
     expect(manifest.parameters.total).toBeLessThan(dense.manifest.parameters.total);
+    for (const { queryDims } of manifest.structure!.layers) expect(new Set(queryDims).size).toBe(1);
+    const queries = (of: Manifest): number =>
+      of.structure!.layers.reduce((sum, { queryDims }) => sum + queryDims.reduce((a, b) => a + b, 0), 0);
+    expect(queries(manifest)).toBeLessThan(queries(dense.manifest));
 
     const config = STAGES.prune.schema.parse({ ...training, epochs: 2, pruningEpochs: 1, target: 0.3 });
     const again = await STAGES.prune.run(config, context('again', once));

@@ -14,6 +14,7 @@ import { rewrittenGraph } from '../models';
 import { parameterNames } from '../passes';
 import { importanceOf } from './config';
 import type { PruneConfig } from './config';
+import { equalHeads } from './equal-heads';
 import { keepPlan, removedShare, selectNeurons } from './neurons';
 import type { KeepPlan, NeuronKind, NeuronTargets } from './neurons';
 import { hiddenFromMasks, hiddenMasks, neuronMasks, planFromMasks } from './neuron-masks';
@@ -60,7 +61,8 @@ export async function pruneStructured(
         const due = phases.dueAfter(step);
         if (due === undefined) return;
         const groups = meter.groups(kindsOf(targets));
-        const plan = keepPlan(structure, selectNeurons(groups, scaled(targets, due), config), meter.pooler());
+        const chosen = keepPlan(structure, selectNeurons(groups, scaled(targets, due), config), meter.pooler());
+        const plan = config.heads === 'equal' ? equalHeads(structure, chosen, groups) : chosen;
         plan.layers.forEach((keep, layer) => {
           removedLayers[layer] = Number(keep === null);
         });
@@ -85,7 +87,7 @@ export async function pruneStructured(
     const trained = { ...bundle, model: withWeights(model, trainer), manifest: { ...manifest, provenance } };
     return {
       ...outcome,
-      bundle: shrink(trained, plan, { heads: config.heads }),
+      bundle: shrink(trained, plan, { heads: config.heads === 'exact' ? 'exact' : 'padded' }),
       plan,
       removed: removedShare(structure, plan),
       recoveryFrom: phases.recoveryFrom,

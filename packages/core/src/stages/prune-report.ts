@@ -80,7 +80,7 @@ export async function vocabularyReport(before: Before, afterFolder: string, afte
 
 export async function structuredReport(before: Before, afterFolder: string, result: StructuredResult): Promise<Report> {
   const note =
-    'Query and key dimensions go in pairs; heads left unequal are padded to the largest of their layer, which costs a little of the saving.';
+    'Query and key dimensions go in pairs. With `heads: padded`, heads left unequal are filled up to the largest of their layer, which gives back much of the saving.';
   const { figures, table } = await sizes(before, afterFolder, result.bundle.manifest, note);
   return {
     measurements: [...trainingFigures(result), ...figures],
