@@ -96,8 +96,11 @@ async function trialOf(
   return trial;
 }
 
+/** Forms that round to int8. */
+const ROUNDED: readonly ProductForm[] = ['int8', '1x16-int8'];
+
 function fastest(milliseconds: ReadonlyMap<ProductForm, number>, int8: boolean): ProductForm {
-  const allowed = [...milliseconds].filter(([form]) => int8 || form !== 'int8');
+  const allowed = [...milliseconds].filter(([form]) => int8 || !ROUNDED.includes(form));
   return allowed.sort(([, a], [, b]) => a - b)[0]?.[0] ?? 'fp32';
 }
 

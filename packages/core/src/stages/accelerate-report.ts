@@ -16,7 +16,18 @@ export function accelerateSections(
     {
       kind: 'table',
       title: 'Forms of the products',
-      columns: ['Weight', 'Inputs × outputs', 'Zeros', 'Form', 'fp32', 'int8', '1x16', '4x1', 'Unstructured'],
+      columns: [
+        'Weight',
+        'Inputs × outputs',
+        'Zeros',
+        'Form',
+        'fp32',
+        'int8',
+        '1x16',
+        '1x16 int8',
+        '4x1',
+        'Unstructured',
+      ],
       rows: weights.map((weight) => [
         nameOf(weight),
         weight.dims.join(' × '),
@@ -34,7 +45,7 @@ export function accelerateSections(
   ];
 }
 
-const COLUMNS: readonly ProductForm[] = ['fp32', 'int8', '1x16', '4x1', 'unstructured'];
+const COLUMNS: readonly ProductForm[] = ['fp32', 'int8', '1x16', '1x16-int8', '4x1', 'unstructured'];
 
 const nameOf = ({ weight, component, layer }: AcceleratedWeight): string =>
   component === undefined ? weight : layer === undefined ? component : `layer ${layer} ${component}`;
