@@ -45,6 +45,7 @@ describe('buildReport', () => {
     expect(report.result).toBeUndefined();
     expect(report.comparisons).toEqual([]);
     expect(report.goals.map(({ passed, actual }) => [passed, actual])).toEqual([1, 2, 3].map(() => [false, null]));
+    expect(report.goals[0]?.reason).toBe('The job ended before this was measured.');
     expect(renderReportText(report)).toContain('prune failed: out of memory');
   });
 });
