@@ -15,7 +15,7 @@ import { median } from '../packages/core/src/bench/statistics';
 import { takeTurns } from '../packages/core/src/bench/take-turns';
 import { readBundle, writeBundle } from '../packages/core/src/bundle';
 import type { Bundle } from '../packages/core/src/bundle';
-import { clone, Tensor } from '../packages/core/src/graph';
+import { clone } from '../packages/core/src/graph';
 import { createTransformer, hiddenMaskFeeds, maskHidden, transformerConfig } from '../packages/core/src/models';
 import { parameterNames } from '../packages/core/src/passes';
 import { keepPlan, selectNeurons } from '../packages/core/src/prune';

@@ -2,7 +2,14 @@ export { buildBilstm } from './bilstm';
 export type { BilstmConfig } from './bilstm';
 export { openCheckpoint } from './checkpoint';
 export type { Checkpoint } from './checkpoint';
-export { headFor, maxLengthOf, structureOf, transformerConfig, uniformLayers } from './config';
+export {
+  headFor,
+  maxLengthOf,
+  structureOf,
+  TRANSFORMER_ARCHITECTURES,
+  transformerConfig,
+  uniformLayers,
+} from './config';
 export type { Activation, Head, LayerSizes, TransformerArchitecture, TransformerConfig } from './config';
 export { configFromHuggingFace, taskOf } from './config-huggingface';
 export type { HuggingFaceConfig } from './config-huggingface';

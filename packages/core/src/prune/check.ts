@@ -4,7 +4,7 @@ import { rewrittenGraph } from '../models';
 import type { Issue, StagePreview } from '../stages/stage';
 import { IMPORTANCES, importanceOf, isStructured, PRUNABLE } from './config';
 import type { PruneConfig } from './config';
-import { neuronTargets } from './structured-run';
+import { isOurs, neuronTargets } from './structured-run';
 
 /** Problems of a config by itself and with what is known of its inputs. */
 export function pruneIssues(config: PruneConfig, { model, datasets }: StagePreview): Issue[] {
@@ -103,11 +103,30 @@ function modelIssues(config: PruneConfig, model: Manifest): Issue[] {
     const message = `The structure of the ${model.architecture} model is not known: only weight, n-of-m and block pruning are possible.`;
     return [...lacking, { path: 'granularity', code: 'no-structure', message }];
   }
+  if (!isOurs(model.architecture)) {
+    const message = `The graph of "${model.name}" was kept as another toolchain made it, and neurons are removed by building a model anew: import it without keepGraph. Weight, n-of-m and block pruning are possible.`;
+    return [...lacking, { path: 'granularity', code: 'foreign-graph', message }];
+  }
   return [
     ...lacking,
+    ...outputIssues(config),
     ...emptyingIssues(config, model.structure.layers),
     ...hiddenIssues(config, model, model.structure),
   ];
+}
+
+/** Components whose outputs have no target of their own when neurons go. */
+function outputIssues({ targets, granularity }: PruneConfig): Issue[] {
+  const written =
+    'What W_AO and W_O write are the hidden dimensions: set `hidden`. Removed in one layer alone they would have to be put back, which costs more than it saves.';
+  const pooled = 'Outputs of the pooler go with the hidden dimensions: set `hidden`.';
+  const reasons = { W_AO: written, W_O: written, W_P: pooled };
+  return (['W_AO', 'W_O', 'W_P'] as const).flatMap((component): Issue[] => {
+    if (targets[component] === undefined) return [];
+    const message =
+      granularity.type === 'neuron' ? reasons[component] : `${granularity.type} pruning has no targets by component.`;
+    return [{ path: `targets.${component}`, code: 'no-output-neurons', message }];
+  });
 }
 
 /** The token table is cut where it only looks ids up, and where the tokenizer can be rewritten. */

@@ -270,6 +270,7 @@ describe('refusals at submit', () => {
     [{ granularity: { type: 'weight' }, importance: 'pst', epochs: 0 }, 'needs-training'],
     [{ granularity: { type: 'neuron' }, rewind: {} }, 'rewind-structured'],
     [{ target: 0 }, 'nothing-to-prune'],
+    [{ targets: { W_AO: 0.5 } }, 'no-output-neurons'],
     [{ hidden: 1 }, 'nothing-left'],
     [{ granularity: { type: 'weight' }, hidden: 0.5 }, 'hidden-unstructured'],
     [{ hidden: 0.6, target: 0.1, floor: 0.5 }, 'target-above-floor'],
@@ -282,6 +283,15 @@ describe('refusals at submit', () => {
     const foreign = { ...manifest, components: [], structure: undefined };
     const issues = pruneIssues(pruneSchema.parse({ targets: { W_P: 0.5 } }), { model: foreign, datasets: {} });
     expect(issues.map(({ code }) => code)).toEqual(expect.arrayContaining(['no-component', 'no-structure']));
+  });
+
+  it('names a graph that another toolchain made', async () => {
+    const { manifest } = await readBundle(trained);
+    const issues = pruneIssues(pruneSchema.parse({}), {
+      model: { ...manifest, architecture: 'foreign' },
+      datasets: {},
+    });
+    expect(issues.map(({ code }) => code)).toContain('foreign-graph');
   });
 
   it('names a vocabulary that cannot be cut', async () => {

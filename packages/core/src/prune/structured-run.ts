@@ -1,16 +1,21 @@
 /** @file Neuron, head and layer pruning while training, then physical removal. */
 import type { Bundle } from '../bundle';
-import type { Structure } from '../bundle/manifest';
+import type { Architecture, Structure } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import type { TaskLoss } from '../finetune/loss';
 import { trainOn } from '../finetune/train-on';
 import type { TokenizedData, TrainingContext, TrainingOutcome, TrainingRunOptions } from '../finetune/train-on';
 import { clone, Tensor } from '../graph';
 import type { Model } from '../graph';
-import { hiddenMaskFeeds, hiddenNormParameters, maskHidden } from '../models';
+import {
+  hiddenMaskFeeds,
+  hiddenNormParameters,
+  maskHidden,
+  rewrittenGraph,
+  TRANSFORMER_ARCHITECTURES,
+} from '../models';
 import { Random } from '../train/random';
 import type { Trainer, TrainerHooks } from '../train/trainer';
-import { rewrittenGraph } from '../models';
 import { parameterNames } from '../passes';
 import { importanceOf } from './config';
 import type { PruneConfig } from './config';
@@ -118,14 +123,18 @@ function withWeights(model: Model, { slabs }: Trainer): Model {
   return trained;
 }
 
-/** @throws unsupported `prune.no-structure` when the manifest does not describe a transformer */
+/** Whether one of our builders made the graph, and can make it anew at smaller sizes. */
+export const isOurs = (architecture: Architecture): boolean =>
+  TRANSFORMER_ARCHITECTURES.some((name) => name === architecture);
+
+/** @throws unsupported `prune.no-structure` when the manifest does not describe a transformer of ours */
 export function requireStructure({ manifest }: Bundle): Structure {
   const rewritten = rewrittenGraph(manifest);
   if (rewritten) throw unsupported('export.rewritten', rewritten);
-  if (manifest.structure) return manifest.structure;
+  if (manifest.structure && isOurs(manifest.architecture)) return manifest.structure;
   throw unsupported(
     'prune.no-structure',
-    `The structure of the ${manifest.architecture} model "${manifest.name}" is not known, so only single weights, n-of-m and blocks can be pruned.`,
+    `The ${manifest.architecture} model "${manifest.name}" cannot be built anew with other sizes, so only single weights, n-of-m and blocks can be pruned.`,
   );
 }
 
