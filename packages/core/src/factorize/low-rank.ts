@@ -15,6 +15,7 @@
 import { invalid } from '../errors';
 import { cholesky, solveTransposedLower, timesTransposedLower } from './cholesky';
 import { eigenSymmetric } from './eigen';
+import { gramOfColumns, gramOfRows, times, timesTransposed, transposed } from './products';
 
 /** A float32 matrix in row-major order. */
 export interface Matrix {
@@ -176,59 +177,4 @@ function requireSize({ of, values }: SecondMoment, { rows, columns }: Matrix): v
     'factorize.moment',
     `A second moment of the ${of} with ${values.length} elements does not fit a ${rows} x ${columns} matrix.`,
   );
-}
-
-/** X X' (lower triangle) of X [m, n] */
-function gramOfRows(x: Float64Array, m: number, n: number): Float64Array {
-  const gram = new Float64Array(m * m);
-  for (let i = 0; i < m; i++) {
-    for (let j = 0; j <= i; j++) {
-      let sum = 0;
-      for (let k = 0, a = i * n, b = j * n; k < n; k++) sum += x[a + k] * x[b + k];
-      gram[i * m + j] = sum;
-    }
-  }
-  return gram;
-}
-
-/** X' X (lower triangle) of X [m, n] */
-function gramOfColumns(x: Float64Array, m: number, n: number): Float64Array {
-  return gramOfRows(transposed(x, m, n), n, m);
-}
-
-/** X Y of X [m, inner], Y [inner, n] */
-function times(
-  x: Float64Array | Float32Array,
-  y: Float64Array | Float32Array,
-  m: number,
-  inner: number,
-  n: number,
-): Float64Array {
-  const product = new Float64Array(m * n);
-  for (let i = 0; i < m; i++) {
-    for (let k = 0; k < inner; k++) {
-      const factor = x[i * inner + k];
-      for (let j = 0, a = i * n, b = k * n; j < n; j++) product[a + j] += factor * y[b + j];
-    }
-  }
-  return product;
-}
-
-/** X Y' of X [m, inner], Y [n, inner] */
-function timesTransposed(x: Float64Array, y: Float64Array, m: number, inner: number, n: number): Float64Array {
-  const product = new Float64Array(m * n);
-  for (let i = 0; i < m; i++) {
-    for (let j = 0; j < n; j++) {
-      let sum = 0;
-      for (let k = 0, a = i * inner, b = j * inner; k < inner; k++) sum += x[a + k] * y[b + k];
-      product[i * n + j] = sum;
-    }
-  }
-  return product;
-}
-
-function transposed(x: Float64Array, rows: number, columns: number): Float64Array {
-  const turned = new Float64Array(x.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) turned[j * rows + i] = x[i * columns + j];
-  return turned;
 }
