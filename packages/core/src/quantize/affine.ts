@@ -23,9 +23,12 @@ export const symmetricLevels = (bits: number): number => 2 ** (bits - 1) - 1;
  */
 const ROUNDING = 6755399441055744;
 
+/** The nearest integer to a number of magnitude below 2^51, ties to even. */
+export const roundHalfEven = (x: number): number => x + ROUNDING - ROUNDING;
+
 /** The code of one number: clip(round(x / scale) + zeroPoint, 0, most). */
 export function unsignedCode(x: number, scale: number, zeroPoint: number, most: number): number {
-  const code = x / scale + ROUNDING - ROUNDING + zeroPoint;
+  const code = roundHalfEven(x / scale) + zeroPoint;
   return code < 0 ? 0 : code > most ? most : code;
 }
 
@@ -132,7 +135,7 @@ function roundRow(row: Float32Array, scales: Float32Array, levels: number, value
   for (let column = 0; column < row.length; column++) {
     const weight = row[column];
     const scale = scales[column];
-    const rounded = Math.fround(weight / scale) + ROUNDING - ROUNDING;
+    const rounded = roundHalfEven(Math.fround(weight / scale));
     // max / levels is rounded itself and may be denormal, so the quotient can leave the range by a step.
     const value = rounded > levels ? levels : rounded < -levels ? -levels : rounded;
     values[start + column] = value;

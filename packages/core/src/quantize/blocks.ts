@@ -173,12 +173,17 @@ export function decodeBlocks(codes: Omit<BlockCodes, 'relativeError'>): FloatMat
 
 /** Frobenius norm of matrix - decoded over that of the matrix. */
 export function relativeError({ values }: FloatMatrix, codes: Omit<BlockCodes, 'relativeError'>): number {
-  const decoded = decodeBlocks(codes).values;
+  const { rows, columns, blocks, block, scales, zeroPoints } = codes;
   let [error, norm] = [0, 0];
-  for (let i = 0; i < values.length; i++) {
-    const difference = values[i] - decoded[i];
-    error += difference * difference;
-    norm += values[i] * values[i];
+  for (let row = 0; row < rows; row++) {
+    const own = rowOf(codes, row);
+    for (let i = 0; i < columns; i++) {
+      const at = row * blocks + ((i / block) | 0);
+      const weight = values[row * columns + i];
+      const difference = weight - scales[at] * (own[i] - zeroPoints[at]);
+      error += difference * difference;
+      norm += weight * weight;
+    }
   }
   return norm > 0 ? Math.sqrt(error / norm) : 0;
 }

@@ -3,12 +3,19 @@ import { Tensor } from '../graph';
 import type { Model } from '../graph';
 import { toFloat32 } from '../models/half';
 import { exclusionsSchema } from './exclude';
-import { toHalf } from './fp16';
+import { writeHalves } from './fp16';
 import { quantizeModel } from './quantize';
 import { relativeError, run, SiteBuilder } from './testing';
 
+/** Bits of the halves of some numbers. */
+function toHalf(values: Float32Array): Uint16Array {
+  const halves = new Uint16Array(values.length);
+  writeHalves(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), new Uint8Array(halves.buffer));
+  return halves;
+}
+
 const halfValues = (values: Float32Array): Float32Array =>
-  toFloat32(Tensor.of('float16', [values.length], toHalf(values).halves)).data;
+  toFloat32(Tensor.of('float16', [values.length], toHalf(values))).data;
 
 describe('half precision', () => {
   it('is the nearest of all halves, ties to even', () => {
@@ -16,7 +23,7 @@ describe('half precision', () => {
     const sorted = every.map((bits) => toFloat32(Tensor.of('float16', [1], Uint16Array.of(bits))).data[0]);
     fc.assert(
       fc.property(fc.float({ noNaN: true, min: 0, max: 65504 }), (x) => {
-        const [bits] = toHalf(Float32Array.of(x)).halves;
+        const [bits] = toHalf(Float32Array.of(x));
         const distance = Math.abs(sorted[bits] - x);
         for (const other of [bits - 1, bits + 1]) {
           if (other < 0 || other >= sorted.length) continue;
@@ -55,6 +62,10 @@ describe('fp16 storage', () => {
       expect(model.graph.value(weight).dtype).toBe('float16');
       expect(bytesAfter).toBe(bytesBefore / 2);
     }
+    const inPlace = make();
+    quantizeModel(inPlace, half, { minElements: 0, overwrite: true });
+    for (const { name, constant } of model.graph.initializers)
+      expect(inPlace.graph.value(name).constant).toEqual(constant);
     const error = relativeError(await run(model), await run(make()));
     expect(error).toBeGreaterThan(0);
     expect(error).toBeLessThan(1e-3);

@@ -1,20 +1,28 @@
 /** @file Weights stored in half precision: a Cast to float32 in front of their readers, computed when the model is loaded. */
 import { DTYPES, int, Node, ONNX_DOMAIN, Tensor, Value } from '../graph';
 import type { Graph } from '../graph';
+import { toFloat32 } from '../models/half';
+import { roundHalfEven } from './affine';
 import type { ReplacedWeight } from './weight';
 
 /** Largest finite number of half precision. */
 export const HALF_MAX = 65504;
 
-/** Stores an initializer as float16 under its name; its readers get it through a Cast. */
-export function storeHalf(graph: Graph, weight: Value): ReplacedWeight {
+/**
+ * Stores an initializer as float16 under its name; its readers get it through a Cast.
+ * @param overwrite whether the halves may be put where the float numbers were, which nothing else must read any more
+ */
+export function storeHalf(graph: Graph, weight: Value, overwrite: boolean): ReplacedWeight {
   const { name } = weight;
   const tensor = weight.constant as Tensor<'float32'>;
-  const { halves, relativeError } = toHalf(tensor.data);
   const [first] = weight.consumers;
   const readers = [...weight.uses];
   graph.renameValue(weight, graph.uniqueName(`${name}_float32`));
-  const stored = graph.addInitializer(name, Tensor.of('float16', tensor.dims, halves));
+  const memory = overwrite
+    ? tensor.bytes.subarray(0, tensor.bytes.length / 2)
+    : new Uint8Array(tensor.bytes.length / 2);
+  const relativeError = writeHalves(tensor.bytes, memory);
+  const stored = graph.addInitializer(name, new Tensor('float16', tensor.dims, memory));
   const cast = new Value(graph.uniqueName(`${name}_Cast`), { dtype: 'float32', shape: tensor.dims });
   const attributes = new Map([['to', int(DTYPES.float32.onnx)]]);
   graph.addNode(new Node('Cast', ONNX_DOMAIN, cast.name, [stored], [cast], attributes), first);
@@ -24,39 +32,74 @@ export function storeHalf(graph: Graph, weight: Value): ReplacedWeight {
   return { bytesBefore, bytesAfter: bytesBefore / 2, relativeError, transposed: false };
 }
 
-/** Rounds to half precision, ties to even. */
-export function toHalf(values: Float32Array): { halves: Uint16Array; relativeError: number } {
-  const halves = new Uint16Array(values.length);
-  let [error, norm] = [0, 0];
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i];
-    halves[i] = halfBits(value);
-    norm += value * value;
-    error += (value - halfValue(halves[i])) ** 2;
+/** Numbers that are converted at once: small enough to stay in the cache, and aligned whatever the file's layout. */
+const CHUNK = 4096;
+
+/** Hands over the numbers of a float32 tensor in aligned pieces, whose memory is reused. */
+function forChunks(bytes: Uint8Array, visit: (values: Float32Array, start: number) => void): void {
+  const buffer = new Uint8Array(4 * CHUNK);
+  const values = new Float32Array(buffer.buffer);
+  for (let start = 0; start < bytes.length; start += buffer.length) {
+    const piece = bytes.subarray(start, start + buffer.length);
+    buffer.set(piece);
+    visit(values.subarray(0, piece.length / 4), start / 4);
   }
-  return { halves, relativeError: norm > 0 ? Math.sqrt(error / norm) : 0 };
 }
 
-/** Bits of the binary16 nearest to a number of magnitude up to 65504. */
-function halfBits(value: number): number {
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  // The spacing of halves at this magnitude; 2^-24 among the subnormal ones.
-  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude)));
-  const steps = roundHalfEven(magnitude / 2 ** (exponent - 10));
-  // Adding steps to the exponent's field carries by itself where rounding reaches the next power of two.
-  return sign | (exponent === -14 ? steps : ((exponent + 14) << 10) + steps);
+/** Whether every number of a float32 tensor has a half next to it. */
+export function fitsHalf({ bytes }: Tensor): boolean {
+  let fits = true;
+  forChunks(bytes, (values) => {
+    for (const value of values) if (!(value <= HALF_MAX && value >= -HALF_MAX)) fits = false;
+  });
+  return fits;
 }
 
-function halfValue(bits: number): number {
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  const magnitude = exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15);
-  return bits & 0x8000 ? -magnitude : magnitude;
+/**
+ * Writes float32 numbers of magnitude up to 65504 as halves, ties to even; `to` may be the beginning of `from`.
+ * @returns Frobenius norm of the rounding error over that of the numbers
+ */
+export function writeHalves(from: Uint8Array, to: Uint8Array): number {
+  const decoded = halfValues();
+  let [error, norm] = [0, 0];
+  forChunks(from, (values, start) => {
+    const bits = new Uint32Array(values.buffer, 0, values.length);
+    for (let i = 0; i < values.length; i++) {
+      const half = halfBits(bits[i], values[i]);
+      to[2 * (start + i)] = half & 0xff;
+      to[2 * (start + i) + 1] = half >>> 8;
+      const difference = values[i] - decoded[half];
+      error += difference * difference;
+      norm += values[i] * values[i];
+    }
+  });
+  return norm > 0 ? Math.sqrt(error / norm) : 0;
 }
 
-function roundHalfEven(x: number): number {
-  const down = Math.floor(x);
-  const rest = x - down;
-  return rest > 0.5 || (rest === 0.5 && down % 2 === 1) ? down + 1 : down;
+/** Exponent of float32, biased, of the smallest normal half, 2^-14. */
+const SMALLEST_NORMAL = 113;
+
+/** The bits of a half from those of a float32 and its value. */
+function halfBits(float: number, value: number): number {
+  const sign = (float >>> 16) & 0x8000;
+  const magnitude = float & 0x7fffffff;
+  // Below the normal numbers halves are whole multiples of 2^-24.
+  if (magnitude >>> 23 < SMALLEST_NORMAL) return sign | roundHalfEven((value < 0 ? -value : value) * 2 ** 24);
+  // Half of the last place that is kept, less 1 where that place is even: a carry rightly moves the exponent on.
+  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+  return sign | ((rounded - ((SMALLEST_NORMAL - 1) << 23)) >>> 13);
+}
+
+let values: Float32Array | undefined;
+
+/** The number of every half, by its bits. */
+function halfValues(): Float32Array {
+  values ??= toFloat32(
+    Tensor.of(
+      'float16',
+      [0x10000],
+      Uint16Array.from({ length: 0x10000 }, (_, bits) => bits),
+    ),
+  ).data;
+  return values;
 }

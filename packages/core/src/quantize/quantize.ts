@@ -8,12 +8,12 @@ import { DYNAMIC_FORMS, Int8Emitter } from './emit';
 import type { LinearForm } from './emit';
 import { exclusionReason, exclusionsSchema, unknownNames } from './exclude';
 import type { Exclusions } from './exclude';
-import { HALF_MAX, storeHalf } from './fp16';
+import { fitsHalf, HALF_MAX, storeHalf } from './fp16';
 import type { QuantizeMethod, WeightOnlyMethod } from './method';
 import { findSites, refuseQuantized } from './sites';
 import type { Reader, Site, Skipped } from './sites';
 import { staticForm } from './static';
-import { replaceWeight } from './weight';
+import { isShared, replaceWeight } from './weight';
 import type { ReplacedWeight } from './weight';
 
 export interface QuantizeOptions {
@@ -68,7 +68,7 @@ export function quantizeModel(model: Model, method: QuantizeMethod, options: Qua
     case 'weight-only':
       return rewrite(model, blockPlan(model, method), options);
     case 'fp16':
-      return rewrite(model, halfPlan(model), options);
+      return rewrite(model, halfPlan(model, options.overwrite ?? false), options);
   }
 }
 
@@ -141,14 +141,12 @@ function blockPlan(model: Model, method: WeightOnlyMethod): Plan<Site> {
 }
 
 /** Every float initializer, whatever reads it. */
-function halfPlan({ graph }: Model): Plan<Reader> {
+function halfPlan({ graph }: Model, overwrite: boolean): Plan<Reader> {
   const weights = graph.initializers.filter(({ constant }) => constant?.dtype === 'float32');
-  const fits = ({ constant }: Value): boolean =>
-    (constant!.data as Float32Array).every((value) => Math.abs(value) <= HALF_MAX);
   return {
     readers: weights.flatMap((weight) => weight.consumers.map((node) => ({ node, weight }))),
     skipped: [],
-    problem: (weight) => (fits(weight) ? undefined : `it holds numbers beyond ${HALF_MAX}`),
-    replace: (weight) => storeHalf(graph, weight),
+    problem: (weight) => (fitsHalf(weight.constant!) ? undefined : `it holds numbers beyond ${HALF_MAX}`),
+    replace: (weight) => storeHalf(graph, weight, overwrite && !isShared(graph, weight)),
   };
 }

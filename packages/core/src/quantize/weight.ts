@@ -38,7 +38,7 @@ export function replaceWeight(
   const floatRemains = graph.values.get(name) === weight;
   if (!floatRemains) {
     graph.renameValue(copies[0].values, name);
-    if (overwrite && !isShared(graph, tensor)) moveInto(tensor.bytes, copies[0].values);
+    if (overwrite && !isShared(graph, weight)) moveInto(tensor.bytes, copies[0].values);
   }
   const bytesBefore = tensor.bytes.byteLength;
   return {
@@ -57,13 +57,17 @@ function moveInto(memory: Uint8Array, value: Value): void {
   value.constant = new Tensor('int8', dims, place);
 }
 
-/** Whether an initializer of the graph lies in the same memory. */
-function isShared(graph: Graph, { bytes }: Tensor): boolean {
+/** Whether another initializer of the graph lies in the same memory. */
+export function isShared(graph: Graph, weight: Value): boolean {
+  const { bytes } = weight.constant!;
   const end = bytes.byteOffset + bytes.length;
-  return graph.initializers.some(({ constant }) => {
-    const other = constant!.bytes;
+  return graph.initializers.some((value) => {
+    const other = value.constant!.bytes;
     return (
-      other.buffer === bytes.buffer && other.byteOffset < end && bytes.byteOffset < other.byteOffset + other.length
+      value !== weight &&
+      other.buffer === bytes.buffer &&
+      other.byteOffset < end &&
+      bytes.byteOffset < other.byteOffset + other.length
     );
   });
 }
