@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { formatBytes, formatChange, formatNumber, formatSeconds, formatValue } from './format';
+import { formatBytes, formatChange, formatContext, formatNumber, formatSeconds, formatValue } from './format';
 
 describe('format', () => {
   it.each([
@@ -28,6 +28,13 @@ describe('format', () => {
     expect(formatValue(110_000_000, 'count')).toBe('110 M');
     expect(formatSeconds(59.6)).toBe('59.6 s');
     expect(formatSeconds(3725)).toBe('1 h 2 min');
+  });
+
+  it('names conditions in one order, however they are kept', () => {
+    expect(formatContext({ by: 'estimate', threads: 2, sequence: 32, batch: 8 })).toBe(
+      'batch 8, sequence 32, threads 2, by estimate',
+    );
+    expect(formatContext({ rows: 300, split: 'test' })).toBe('test split, rows 300');
   });
 
   it('writes changes with their sign', () => {

@@ -107,8 +107,17 @@ const METRIC_NAMES: Readonly<Record<string, string>> = {
 export const metricName = (metric: string): string =>
   Object.hasOwn(METRIC_NAMES, metric) ? METRIC_NAMES[metric] : metric;
 
+/** Conditions in the order in which people name them; a database may keep them in another. */
+const CONTEXT_ORDER = ['split', 'batch', 'sequence', 'threads', 'rows'];
+
+const placeOf = (key: string): number => {
+  const place = CONTEXT_ORDER.indexOf(key);
+  return place === -1 ? CONTEXT_ORDER.length : place;
+};
+
 /** Conditions of a measurement in one line: `batch 8, sequence 128`. */
 export const formatContext = (context: Readonly<Record<string, string | number | boolean>>): string =>
   Object.entries(context)
+    .sort(([a], [b]) => placeOf(a) - placeOf(b))
     .map(([key, value]) => (key === 'split' ? `${value} split` : `${key} ${value}`))
     .join(', ');

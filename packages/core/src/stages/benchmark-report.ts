@@ -96,8 +96,19 @@ export function benchmarkWarnings(cells: readonly Cell[], { cpuFlags }: Environm
   const slower = cells.filter(({ speedup }) => speedup !== undefined && speedup.interval[1] < 1);
   const missing = int8Warning(cpuFlags);
   return [
-    ...noisy.map((cell) => `The machine was noisy at ${describeCell(cell)}: ${cell.noise}.`),
+    ...noiseWarnings(noisy, cells.length),
     ...slower.map((cell) => `The result is slower than the original at ${describeCell(cell)}.`),
     ...(missing && slower.length > 0 ? [missing] : []),
+  ];
+}
+
+/** More than this many say the same. */
+const SINGLE_WARNINGS = 2;
+
+function noiseWarnings(noisy: readonly Cell[], total: number): string[] {
+  const said = noisy.map((cell) => `at ${describeCell(cell)}: ${cell.noise}`);
+  if (noisy.length <= SINGLE_WARNINGS) return said.map((where) => `The machine was noisy ${where}.`);
+  return [
+    `The machine was noisy at ${noisy.length} of ${total} conditions, for example ${said[0]}. Repeat it when it is quiet.`,
   ];
 }

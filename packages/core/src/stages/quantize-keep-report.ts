@@ -15,7 +15,7 @@ const STEPS: Record<Trial['step'], string> = {
 const figure = (metric: string, value: number): string =>
   isShare(metric) ? formatValue(value, 'ratio') : formatNumber(value);
 const difference = (metric: string, value: number): string =>
-  isShare(metric) ? formatValue(value, 'points') : formatNumber(value);
+  (isShare(metric) ? formatValue(value, 'points') : formatNumber(value)).replace('-', '−');
 
 /** One row for each version, in the order in which they were tried. */
 export function keepSections({ trials, best, metric, original, limit, rows, split, stopped }: Kept): ReportSection[] {
