@@ -1,5 +1,7 @@
 # One image for the API and all workers; the command decides which. Workers on GPUs: Dockerfile.gpu.
 FROM node:22-bookworm-slim AS build
+# For the native addon (docs/native.md); the final image has no compiler.
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY . .
 RUN node tools/bootstrap.mjs

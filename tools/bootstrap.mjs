@@ -1,5 +1,6 @@
-// Makes a fresh clone runnable with nothing but Node and npm: installs the workspace with the pinned pnpm
-// and compiles it. Both steps are incremental, so calling it before every test or demo costs about a second.
+// Makes a fresh clone runnable with nothing but Node and npm: installs the workspace with the pinned pnpm, compiles the
+// native addon where there is a C compiler, and compiles TypeScript. All steps are incremental, so calling it before
+// every test or demo costs about a second.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
@@ -35,4 +36,5 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== key) {
   });
   if (statSync(join(root, 'node_modules')).isDirectory()) writeFileSync(stamp, key);
 }
+run(process.execPath, [join(root, 'packages', 'native', 'build.mjs')]);
 run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--build']);

@@ -1,4 +1,4 @@
-import { formatBytes, int8Warning, workerCapabilities } from '@modelpress/core';
+import { bf16Obstacle, formatBytes, int8Warning, workerCapabilities } from '@modelpress/core';
 import type { WorkerCapabilities } from '@modelpress/core';
 import type { Command } from 'commander';
 import { printJson } from '../output';
@@ -16,7 +16,7 @@ export function addDoctor(program: Command): void {
     });
 }
 
-function describe({ machine, runtimes }: WorkerCapabilities): string[] {
+function describe({ machine, runtimes, precisions }: WorkerCapabilities): string[] {
   const { cpu, cores, cpuFlags, memoryBytes, os, node } = machine;
   const devices = runtimes.flatMap(({ runtime, version, devices }) =>
     devices.map(
@@ -29,6 +29,7 @@ function describe({ machine, runtimes }: WorkerCapabilities): string[] {
     `           ${cpuFlags.join(' ') || 'instruction sets unknown'}`,
     `Memory     ${formatBytes(memoryBytes)}`,
     `System     ${os}, Node ${node}`,
+    `Training   in ${precisions.join(' and ')}${precisions.includes('bf16') ? '' : ` (bf16: ${bf16Obstacle() ?? ''})`}`,
     `Int8       ${int8Warning(cpuFlags) ?? 'fast: this processor multiplies int8 in one instruction'}`,
     'Devices',
     ...devices,

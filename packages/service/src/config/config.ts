@@ -37,6 +37,7 @@ export interface WorkerConfig {
   readonly slots: number;
   readonly lanes: readonly Lane[];
   readonly threads: number;
+  readonly native: 'auto' | 'off';
   readonly memoryBytes: number;
   readonly cacheBytes: number;
   readonly stopGraceMs: number;
@@ -105,6 +106,7 @@ function toConfig(environment: Environment): Config {
       slots: environment.MODELPRESS_WORKER_SLOTS,
       lanes: environment.MODELPRESS_WORKER_LANES,
       threads: environment.MODELPRESS_WORKER_THREADS,
+      native: environment.MODELPRESS_NATIVE,
       memoryBytes: environment.MODELPRESS_WORKER_MEMORY_BYTES,
       cacheBytes: environment.MODELPRESS_CACHE_BYTES,
       stopGraceMs: environment.MODELPRESS_STOP_GRACE_MS,

@@ -97,6 +97,10 @@ export const environmentSchema = z.object({
   MODELPRESS_WORKER_THREADS: count
     .default(availableParallelism())
     .describe('Threads of one stage; default: the cores of the machine.'),
+  MODELPRESS_NATIVE: z
+    .enum(['auto', 'off'])
+    .default('auto')
+    .describe('`off`: stages do not use the native runtime, also where it is compiled (docs/native.md).'),
   MODELPRESS_WORKER_MEMORY_BYTES: count
     .default(totalmem())
     .describe('Memory that this worker reports; default: that of the machine.'),

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import {
   cancelled,
   ModelpressError,
+  switchNative,
   type LogLevel,
   type StageDefinition,
   type StageDefinitions,
@@ -47,6 +48,7 @@ async function runStage(start: StartMessage): Promise<void> {
   await mkdir(start.output, { recursive: true });
   await mkdir(start.checkpoints, { recursive: true });
   const config = definition.schema.parse(start.config);
+  switchNative(start.native ?? 'auto');
   const result = await definition.run(config, {
     model: start.model ?? undefined,
     baseline: start.baseline ?? undefined,

@@ -20,6 +20,8 @@ export const startSchema = z.object({
   cache: z.string().optional(),
   seed: z.number(),
   threads: z.int().positive(),
+  /** Whether the stage may use the native runtime; default auto. */
+  native: z.enum(['auto', 'off']).optional(),
 });
 export type StartMessage = z.infer<typeof startSchema>;
 

@@ -94,6 +94,7 @@ async function produce(
       cache: join(dirname(tools.folder), 'shared', run.projectId),
       seed: run.seed,
       threads: config.threads,
+      native: config.native,
     };
     const limits = { stopGraceMs: config.stopGraceMs, timeoutMs: config.stageTimeoutMs };
     const result = await runInChild(start, recorder, signal, limits);
