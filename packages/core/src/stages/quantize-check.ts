@@ -100,9 +100,9 @@ function modelIssues(config: QuantizeConfig, model: Manifest): Issue[] {
       message: 'The model is quantized already: quantize the float model it was made from.',
     });
   }
-  if (model.architecture === 'dan' && config.mode !== 'dynamic') {
-    const message = 'A DAN runs from a table of its own, which can be int8 only: use mode dynamic.';
-    issues.push({ path: 'mode', code: 'dan', message });
+  if (model.architecture === 'dan' && (config.mode !== 'dynamic' || config.train)) {
+    const message = 'A DAN runs from a table of its own, which can be int8 only: use mode dynamic, without training.';
+    issues.push({ path: config.train ? 'train' : 'mode', code: 'dan', message });
   }
   if ((calibrates(config) || config.train) && !model.tokenizer) {
     issues.push({ path: '', code: 'no-tokenizer', message: 'The model has no tokenizer, so it cannot read texts.' });
