@@ -339,6 +339,19 @@ export type Manifest = {
     readonly weight: string;
     readonly transposed?: boolean;
     readonly bias?: string;
+    readonly factor?: "first" | "second";
+  })[];
+  readonly codebooks?: readonly ({
+    readonly component: "W_Q" | "W_K" | "W_V" | "W_AO" | "W_I" | "W_O" | "W_P" | "embeddings" | "classifier";
+    readonly layer?: number;
+    readonly weight: string;
+    readonly transposed?: boolean;
+    readonly bias?: string;
+    readonly factor?: "first" | "second";
+    readonly dims: readonly [number, number];
+    readonly bits: number;
+    readonly centroids: string;
+    readonly codes: string;
   })[];
   readonly structure?: {
     readonly hidden: number;
@@ -350,6 +363,11 @@ export type Manifest = {
     })[];
     readonly vocabulary: number;
     readonly positions: number;
+  };
+  readonly native?: {
+    readonly file: "native.onnx";
+    readonly pack: 1;
+    readonly forms: Readonly<Record<string, number>>;
   };
   readonly parameters: {
     readonly total: number;
