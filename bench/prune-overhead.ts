@@ -26,6 +26,7 @@ import { shrink } from '../packages/core/src/prune/shrink';
 import type { HostTensor } from '../packages/core/src/runtime/runtime';
 import { taskLoss } from '../packages/core/src/finetune/loss';
 import { Random } from '../packages/core/src/train/random';
+import { optimizerSchema } from '../packages/core/src/train/optimizer';
 import { Trainer } from '../packages/core/src/train/trainer';
 import type { TrainerHooks } from '../packages/core/src/train/trainer';
 
@@ -37,7 +38,7 @@ const { values: args } = parseArgs({
   },
 });
 const LABELS = ['a', 'b', 'c', 'd'];
-const OPTIMIZER = { learningRate: 1e-5, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, clipNorm: 1 };
+const OPTIMIZER = optimizerSchema.parse({ learningRate: 1e-5 });
 
 function classifier(sizes: { layers: number; hidden: number; heads: number; vocabulary: number }): Bundle {
   const config = transformerConfig('bert', { ...sizes, maxLength: 512 });
@@ -73,7 +74,7 @@ function trainerOf(bundle: Bundle, way: Way): { trainer: Trainer; feeds: Record<
   const { manifest } = bundle;
   const hasHidden = way === 'measuring, with neuron and hidden masks';
   const model = clone(bundle.model);
-  const hooks: { afterGradients?: TrainerHooks['afterGradients'] } = {};
+  const hooks: { -readonly [H in keyof TrainerHooks]: TrainerHooks[H] } = {};
   if (hasHidden) maskHidden(model, 384);
   const trainer = new Trainer({
     model,
