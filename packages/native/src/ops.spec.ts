@@ -8,7 +8,8 @@ import type { NativeTensor } from '.';
 interface Call {
   readonly op: string;
   readonly inputs: Readonly<Record<string, NativeTensor>>;
-  readonly output: readonly number[];
+  /** Dimensions of the outputs. */
+  readonly outputs: readonly (readonly number[])[];
   readonly attributes?: Readonly<Record<string, Attribute>>;
   /** Names of inputs that are initializers. */
   readonly constant?: readonly string[];
@@ -30,7 +31,15 @@ function toBf16({ data }: NativeTensor): Float64Array {
 describeNative('the operators of the domain modelpress', () => {
   const library = nativeLibrary();
 
-  async function run({ op, inputs, output, attributes, constant = [], dynamic, ...options }: Call): Promise<number[]> {
+  async function runAll({
+    op,
+    inputs,
+    outputs,
+    attributes,
+    constant = [],
+    dynamic,
+    ...options
+  }: Call): Promise<number[][]> {
     const shapeOf = (dims: readonly number[], name: string): readonly (number | string)[] =>
       dynamic ? dims.map((_, i) => `${name}${i}`) : dims;
     const model = nodeModel({
@@ -45,19 +54,26 @@ describeNative('the operators of the domain modelpress', () => {
           },
         ]),
       ),
-      outputs: { y: { shape: shapeOf(output, 'y') } },
+      outputs: Object.fromEntries(outputs.map((dims, i) => [`y${i}`, { shape: shapeOf(dims, `y${i}`) }])),
       ...(attributes && { attributes }),
     });
     const session = await library.createSession(model, { threads: 1, ...options });
     try {
       const fed = Object.entries(inputs).flatMap(([name, value]) => (constant.includes(name) ? [] : [value]));
-      const [y] = await session.run(fed, [null]);
-      expect(y!.dims).toEqual(output);
-      return numbersOf(y!.data);
+      const made = await session.run(
+        fed,
+        outputs.map(() => null),
+      );
+      expect(made.map(({ dims }) => dims)).toEqual(outputs);
+      return made.map(({ data }) => numbersOf(data));
     } finally {
       session.release();
     }
   }
+
+  /** The first output. */
+  const run = async ({ output, ...call }: Omit<Call, 'outputs'> & { output: readonly number[] }): Promise<number[]> =>
+    (await runAll({ ...call, outputs: [output] }))[0]!;
 
   const expectClose = (actual: readonly number[], expected: readonly number[], tolerance: number): void => {
     expect(actual).toHaveLength(expected.length);
@@ -213,6 +229,107 @@ describeNative('the operators of the domain modelpress', () => {
     it('refuses a gradient of another shape', async () => {
       const inputs = { x: tensor([3], [1, 2, 3]), dy: tensor([2], [1, 2]) };
       await expect(run({ op: 'GeluGrad', inputs, output: [3], dynamic: true })).rejects.toThrow('differ in shape');
+    });
+  });
+
+  describe('row-wise operators', () => {
+    const [lead, columns] = [[3, 21], 77];
+    const rows = size(lead);
+    const dims = [...lead, columns];
+    const at = (data: Float64Array | readonly number[], row: number, column: number): number =>
+      data[row * columns + column]!;
+    const made = (seed: number, shape: readonly number[] = dims): NativeTensor =>
+      tensor(shape, values(size(shape), seed));
+    const eachRow = (f: (row: number) => number[]): number[] => Array.from({ length: rows }, (_, row) => f(row)).flat();
+    const mean = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0) / list.length;
+    const rowOf = ({ data }: NativeTensor, row: number): number[] =>
+      numbersOf(data).slice(row * columns, (row + 1) * columns);
+
+    it('SoftmaxGrad matches float64', async () => {
+      const [y, dy] = [made(1), made(2)];
+      const expected = eachRow((row) => {
+        const [p, g] = [rowOf(y, row), rowOf(dy, row)];
+        const dot = p.reduce((sum, value, i) => sum + value * g[i]!, 0);
+        return p.map((value, i) => (g[i]! - dot) * value);
+      });
+      for (const cpu of library.cpuLevels) {
+        expectClose(await run({ op: 'SoftmaxGrad', inputs: { y, dy }, output: dims, threads: 2, cpu }), expected, 2e-6);
+      }
+    });
+
+    /** x, its mean and 1 / standard deviation by row, and what normalises it. */
+    const normalised = (x: NativeTensor, epsilon: number) => {
+      const means = Array.from({ length: rows }, (_, row) => mean(rowOf(x, row)));
+      const inverses = means.map(
+        (m, row) => 1 / Math.sqrt(mean(rowOf(x, row).map((value) => (value - m) ** 2)) + epsilon),
+      );
+      const values64 = eachRow((row) => rowOf(x, row).map((value) => (value - means[row]!) * inverses[row]!));
+      return { means, inverses, values64 };
+    };
+
+    it('LayerNormGrad matches float64', async () => {
+      const [x, dy, scale] = [made(1), made(2), made(3, [columns])];
+      const { means, inverses, values64 } = normalised(x, 1e-5);
+      const weights = numbersOf(scale.data);
+      const g = numbersOf(dy.data);
+      const dx = eachRow((row) => {
+        const d = weights.map((weight, i) => at(g, row, i) * weight);
+        const slope = mean(d.map((value, i) => value * at(values64, row, i)));
+        const average = mean(d);
+        return d.map((value, i) => (value - average - at(values64, row, i) * slope) * inverses[row]!);
+      });
+      const sum = (f: (row: number, column: number) => number): number[] =>
+        weights.map((_, i) => Array.from({ length: rows }, (__, row) => f(row, i)).reduce((a, b) => a + b, 0));
+      const expected = [dx, sum((row, i) => at(g, row, i) * at(values64, row, i)), sum((row, i) => at(g, row, i))];
+      const statistics = [...lead, 1];
+      const inputs = { x, dy, scale, mean: tensor(statistics, means), inverse: tensor(statistics, inverses) };
+      for (const cpu of library.cpuLevels) {
+        const options = { outputs: [dims, [columns], [columns]], threads: 3, cpu };
+        const results = await runAll({ op: 'LayerNormGrad', inputs, ...options });
+        results.forEach((result, i) => expectClose(result, expected[i]!, 5e-6));
+      }
+    });
+
+    it.each([true, false])('ResidualNorm matches float64 (mask: %s)', async (hasMask) => {
+      const [x, residual, scale, bias] = [made(1), made(2), made(3, [columns]), made(4, [columns])];
+      const mask = tensor(
+        dims,
+        values(size(dims), 5).map((value) => (value > -0.8 ? 1.25 : 0)),
+      );
+      const [terms, factors] = [numbersOf(residual.data), numbersOf(mask.data)];
+      const sums = numbersOf(x.data).map((value, i) => value * (hasMask ? factors[i]! : 1) + terms[i]!);
+      const { means, inverses, values64 } = normalised({ ...x, data: Float32Array.from(sums) }, 1e-3);
+      const y = values64.map(
+        (value, i) => value * (scale.data[i % columns] as number) + (bias.data[i % columns] as number),
+      );
+      const call = {
+        op: 'ResidualNorm',
+        inputs: { x, residual, scale, bias, ...(hasMask && { mask }) },
+        attributes: { epsilon: float(1e-3) },
+      };
+      for (const cpu of library.cpuLevels) {
+        const outputs = [dims, [...lead, 1], [...lead, 1], dims];
+        const results = await runAll({ ...call, outputs, threads: 2, cpu });
+        [y, means, inverses, sums].forEach((expected, i) => expectClose(results[i]!, expected, 5e-6));
+        expectClose(await run({ ...call, output: dims, cpu }), y, 5e-6); // nobody reads the other outputs
+      }
+    });
+
+    it.each([
+      ['SoftmaxGrad', { y: [3, 4], dy: [4, 3] }, 1, 'differ in shape'],
+      [
+        'LayerNormGrad',
+        { x: [3, 4], dy: [3, 4], scale: [5], mean: [3, 1], inverse: [3, 1] },
+        3,
+        'one element per column',
+      ],
+      ['LayerNormGrad', { x: [3, 4], dy: [3, 4], scale: [4], mean: [2, 1], inverse: [3, 1] }, 3, 'one element per row'],
+      ['ResidualNorm', { x: [3, 4], residual: [4], scale: [4], bias: [4] }, 4, 'X and Residual differ'],
+      ['ResidualNorm', { x: [3, 4], residual: [3, 4], scale: [4], bias: [3] }, 4, 'one element per column'],
+    ])('%s refuses shapes that do not fit (%#)', async (op, shapes, count, message) => {
+      const inputs = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, made(1, shape)]));
+      const outputs = Array.from({ length: count }, () => [1, 1]);
+      await expect(runAll({ op, inputs, outputs, dynamic: true })).rejects.toThrow(message);
     });
   });
 });
