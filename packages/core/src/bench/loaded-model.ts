@@ -4,7 +4,8 @@ import { modelFileFor } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { openDan } from '../dan/bundle';
 import { textOf } from '../dan/vocabulary';
-import { nativeRuntime, ortRuntime } from '../runtime';
+import { GRAPH_RUNTIMES } from '../runtime';
+import type { GraphRuntime } from '../runtime';
 import type { Tokenizer } from '../text/tokenizer';
 import { Random } from '../train/random';
 import { requireLength, syntheticInputs, textInputs } from './inputs';
@@ -27,11 +28,6 @@ export interface LoadOptions {
   readonly runtime: GraphRuntime;
 }
 
-/** The runtimes that serve graphs. */
-export type GraphRuntime = 'ort' | 'native';
-
-const RUNTIMES = { ort: ortRuntime, native: nativeRuntime } as const;
-
 export interface LoadedModel {
   /** A pass over made-up rows of exactly this many tokens. */
   synthetic(shape: Shape, seed: number): TimedWork;
@@ -53,7 +49,7 @@ async function loadGraph({
   runtime,
 }: LoadOptions): Promise<LoadedModel> {
   const path = join(folder, modelFileFor(manifest, runtime));
-  const executable = await RUNTIMES[runtime].compile({ path }, { threads });
+  const executable = await GRAPH_RUNTIMES[runtime].compile({ path }, { threads });
   return {
     synthetic(shape, seed) {
       const feeds = syntheticInputs(manifest, vocabulary, shape, seed);

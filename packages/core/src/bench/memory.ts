@@ -5,7 +5,7 @@ import type { Manifest } from '../bundle/manifest';
 import { cancelled, ModelpressError } from '../errors';
 import type { SerializedError } from '../errors';
 import type { Shape } from './inputs';
-import type { GraphRuntime } from './loaded-model';
+import type { GraphRuntime } from '../runtime';
 
 export interface MemoryRequest {
   /** Folder of the bundle. */

@@ -4,11 +4,12 @@ import { MODEL_FILE, readManifest, readsTokens } from '../bundle/bundle';
 import type { Manifest } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import { readModelFile } from '../onnx';
-import { nativeObstacle } from '../runtime';
+import { servingOf } from '../runtime';
+import type { RuntimeChoice, Serving } from '../runtime';
 import { loadTokenizer } from '../text/tokenizer';
 import type { Tokenizer } from '../text/tokenizer';
 import { loadModel } from './loaded-model';
-import type { GraphRuntime, LoadedModel } from './loaded-model';
+import type { LoadedModel } from './loaded-model';
 
 /** One of the models that a benchmark compares. */
 export class Subject {
@@ -18,22 +19,15 @@ export class Subject {
     readonly tokenizer: Tokenizer | undefined,
     /** Number of valid token ids. */
     readonly vocabulary: number,
-    /** What it runs in. */
-    readonly runtime: GraphRuntime,
-    /** Why it does not run in the native runtime although it has a form for it. */
-    readonly obstacle: string | undefined,
+    readonly serving: Serving,
   ) {}
 
-  /** @param choice `auto`: the native runtime where the bundle has a form for it and this machine the runtime. */
-  static async open(folder: string, choice: 'auto' | 'ort' = 'ort'): Promise<Subject> {
+  static async open(folder: string, choice: RuntimeChoice = 'ort'): Promise<Subject> {
     const manifest = await readManifest(folder);
     const tokenizer = readsTokens(manifest) ? await loadTokenizer(folder) : undefined;
     const vocabulary =
       manifest.structure?.vocabulary ?? tokenizer?.vocabularySize ?? (await tableRows(join(folder, MODEL_FILE)));
-    const wantsNative = choice === 'auto' && manifest.native !== undefined;
-    const obstacle = wantsNative ? nativeObstacle() : undefined;
-    const runtime = wantsNative && obstacle === undefined ? 'native' : 'ort';
-    return new Subject(folder, manifest, tokenizer, vocabulary, runtime, obstacle);
+    return new Subject(folder, manifest, tokenizer, vocabulary, servingOf(manifest, choice));
   }
 
   /** The plain model, whatever it runs in. */
@@ -47,8 +41,8 @@ export class Subject {
   }
 
   load(threads: number): Promise<LoadedModel> {
-    const { folder, manifest, tokenizer, vocabulary, runtime } = this;
-    return loadModel({ folder, manifest, tokenizer, vocabulary, threads, runtime });
+    const { folder, manifest, tokenizer, vocabulary, serving } = this;
+    return loadModel({ folder, manifest, tokenizer, vocabulary, threads, runtime: serving.runtime });
   }
 }
 

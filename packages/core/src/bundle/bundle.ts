@@ -79,7 +79,7 @@ export async function addNativeForm(dir: string, model: Model, forms: NativeForm
 }
 
 /** The file of a bundle that a runtime loads. */
-export const modelFileFor = ({ native }: Manifest, runtime: RuntimeName): string =>
+export const modelFileFor = ({ native }: Pick<Manifest, 'native'>, runtime: RuntimeName): string =>
   runtime === 'native' && native ? native.file : MODEL_FILE;
 
 function writeGraph(dir: string, file: string, model: Model): Promise<void> {

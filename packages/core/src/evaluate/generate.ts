@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MODEL_FILE, readManifest } from '../bundle';
+import { modelFileFor, readManifest } from '../bundle';
 import { invalid, throwIfAborted } from '../errors';
 import type { CompileOptions, Executable, HostTensor, Runtime } from '../runtime';
 import { loadTokenizer } from '../text';
@@ -34,7 +34,7 @@ export async function generate(
   prompts: readonly string[],
   options: GenerateOptions,
 ): Promise<string[]> {
-  const { task, tokenizer: stated, output, maxLength, inputs } = await readManifest(bundle);
+  const { task, tokenizer: stated, output, maxLength, inputs, native } = await readManifest(bundle);
   if (task !== 'causal-lm') {
     throw invalid('evaluate.task', `Generation needs a causal-lm model, not ${task}.`, { field: 'task' });
   }
@@ -44,7 +44,10 @@ export async function generate(
   // Of a short context an answer takes half at most, so that something of the prompt remains.
   const promptLength = Math.max(maxLength - maxNewTokens, Math.ceil(maxLength / 2));
   const writings = startWritings(prompts, tokenizer, promptLength);
-  const executable = await options.runtime.compile({ path: join(bundle, MODEL_FILE) }, options.compile);
+  const executable = await options.runtime.compile(
+    { path: join(bundle, modelFileFor({ native }, options.runtime.name)) },
+    options.compile,
+  );
   const texts: string[] = prompts.map(() => '');
   try {
     for (let start = 0; start < writings.length; start += batchSize) {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { MODEL_FILE, readManifest } from '../bundle';
+import { modelFileFor, readManifest } from '../bundle';
 import { invalid, throwIfAborted } from '../errors';
 import type { Executable } from '../runtime';
 import { loadTokenizer } from '../text';
@@ -30,10 +30,13 @@ export async function scoreLanguageModel(
   split: Split,
   options: PredictOptions,
 ): Promise<LanguageModelScores> {
-  const { output } = await readManifest(bundle);
+  const { output, native } = await readManifest(bundle);
   const question = await questionOf(bundle);
   return withTokens(bundle, dataset, split, { batchSize: 8, ...options }, async ({ rows }, batches) => {
-    const executable = await options.runtime.compile({ path: join(bundle, MODEL_FILE) }, options.compile);
+    const executable = await options.runtime.compile(
+      { path: join(bundle, modelFileFor({ native }, options.runtime.name)) },
+      options.compile,
+    );
     try {
       const epoch = batches.epoch(0);
       let sum = 0;

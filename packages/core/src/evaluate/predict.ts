@@ -52,7 +52,10 @@ export async function predict(
   requireSharedLabels(names, info.labels);
   if (manifest.architecture === 'dan') return predictDan(bundle, dataset, split, names, options);
   return withTokens(bundle, dataset, split, { ...options, labels: names }, async ({ rows, statistics }, batches) => {
-    const executable = await options.runtime.compile({ path: join(bundle, modelFileFor(manifest, options.runtime.name)) }, options.compile);
+    const executable = await options.runtime.compile(
+      { path: join(bundle, modelFileFor(manifest, options.runtime.name)) },
+      options.compile,
+    );
     try {
       const { logits, outputs } = await runBatches(executable, batches, manifest, options);
       const labelNames = [...names, ...statistics.unseenLabels];

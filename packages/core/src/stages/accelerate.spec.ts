@@ -10,6 +10,7 @@ import { SPARSE_PATTERNS } from '../sparse';
 import { rewriteSparse, weightOf } from '../sparse/rewrite';
 import { accelerateStage } from './accelerate';
 import { benchmarkStage } from './benchmark';
+import { evaluateStage } from './evaluate';
 import { pruneStage } from './prune';
 import { datasetFolder, temporaryFolder, testContext, tinyBundle, tinyExamples } from './testing';
 
@@ -46,7 +47,7 @@ describeNative('accelerate stage (needs the native runtime)', () => {
     const context = testContext({ model: pruned });
     await accelerateStage.run(config({ int8: true }), context);
     const model = join(context.output, 'model');
-    const settings = { batches: [1], sequences: [8], seconds: 0.1, endToEnd: false };
+    const settings = { batches: [1], sequences: [8], seconds: 0.1, memory: false, endToEnd: false };
     const runtimes = async (runtime: 'auto' | 'ort') => {
       const parsed = benchmarkStage.schema.parse({ ...settings, runtime });
       const { sections, warnings } = await benchmarkStage.run(parsed, testContext({ model, baseline: pruned }));
@@ -79,15 +80,21 @@ describeNative('accelerate stage (needs the native runtime)', () => {
     await native.release();
   });
 
-  it('refuses a damaged native.onnx with a typed error', async () => {
+  it('refuses a damaged native.onnx with a typed error, and needs it only where it is asked for', async () => {
     const context = testContext({ model: pruned });
     await accelerateStage.run(config(), context);
     const model = join(context.output, 'model');
     writeFileSync(join(model, NATIVE_FILE), readFileSync(join(model, NATIVE_FILE)).subarray(0, 3000));
-    const settings = benchmarkStage.schema.parse({ batches: [1], sequences: [8], memory: false, endToEnd: false });
-    await expect(benchmarkStage.run(settings, testContext({ model }))).rejects.toMatchObject({
-      code: 'runtime.compile',
-    });
+    const grid = { batches: [1], sequences: [8], seconds: 0.1, memory: false, endToEnd: false };
+    const timed = benchmarkStage.run(benchmarkStage.schema.parse(grid), testContext({ model }));
+    await expect(timed).rejects.toMatchObject({ code: 'runtime.compile' });
+    const data = datasetFolder({ test: tinyExamples(20) });
+    const evaluate = (runtime: 'auto' | 'ort') => {
+      const settings = evaluateStage.schema.parse({ runtime, resamples: 100, robustness: { perturbations: [] } });
+      return evaluateStage.run(settings, testContext({ model, datasets: { data } }));
+    };
+    await expect(evaluate('auto')).rejects.toMatchObject({ code: 'runtime.compile' });
+    expect((await evaluate('ort')).warnings).toEqual([]);
   });
 });
 

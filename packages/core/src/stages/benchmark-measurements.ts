@@ -1,7 +1,7 @@
 /** @file Benchmark results as measurements. */
 import type { Cell, Latency } from '../bench/benchmark';
 import type { Shape } from '../bench/inputs';
-import type { GraphRuntime } from '../bench/loaded-model';
+import type { GraphRuntime } from '../runtime';
 import type { MemoryFigures } from '../bench/memory';
 import type { SizeFigures } from '../bench/size';
 import type { Environment, Measurement } from '../report/measurement';

@@ -9,6 +9,7 @@ import { benchmarkEnergy } from './benchmark-energy';
 import { measureSize } from '../bench/size';
 import { Subject } from '../bench/subject';
 import { invalid } from '../errors';
+import { obstacleWarning, runtimeChoiceSchema } from '../runtime';
 import { readDatasetInfo, readSplit, SPLITS } from '../text';
 import { benchmarkMeasurements } from './benchmark-measurements';
 import type { MeasuredModel } from './benchmark-measurements';
@@ -55,12 +56,7 @@ const schema = z.strictObject({
     })
     .prefault({})
     .describe('Energy and carbon of 1,000 texts: read from the processor (RAPL) where possible, else estimated.'),
-  runtime: z
-    .enum(['auto', 'ort'])
-    .default('auto')
-    .describe(
-      'auto: a model with a form for the native runtime (stage accelerate) runs in it, where it is installed. ort: all models run as plain ONNX in ONNX Runtime.',
-    ),
+  runtime: runtimeChoiceSchema,
   compressed: z.boolean().default(true).describe('Also state the size after gzip, which is what zeros save on disk.'),
 });
 export type BenchmarkConfig = z.infer<typeof schema>;
@@ -131,9 +127,7 @@ async function run(config: BenchmarkConfig, context: StageContext): Promise<Stag
 /** Models that were made for the native runtime and could not run in it. */
 const runtimeWarnings = (subjects: readonly (Subject | undefined)[]): string[] =>
   subjects.flatMap((subject) =>
-    subject?.obstacle === undefined
-      ? []
-      : [`The model was timed as plain ONNX, not in its form for the native runtime: ${subject.obstacle}`],
+    subject?.serving.obstacle === undefined ? [] : [obstacleWarning(subject.serving.obstacle)],
   );
 
 /** Size on disk and peak memory of one model, at the largest shape of the grid. */
@@ -149,7 +143,7 @@ async function measureModel(
   const shape = { batch: Math.max(...config.batches), sequence: Math.max(...config.sequences) };
   const request = {
     folder: model.folder,
-    runtime: model.runtime,
+    runtime: model.serving.runtime,
     manifest: model.manifest,
     vocabulary: model.vocabulary,
     shape,
@@ -163,7 +157,7 @@ async function measureModel(
     context.log('warn', `The operations of the ${subject} cannot be counted: it has an operator without a rule.`);
   return {
     subject,
-    runtime: model.runtime,
+    runtime: model.serving.runtime,
     size,
     memory,
     parameters: model.manifest.parameters.total,

@@ -4,7 +4,8 @@ import type { Manifest } from '../bundle';
 import { invalid, ModelpressError, unsupported } from '../errors';
 import { measureRobustness, PERTURBATIONS, predict, scoreRegression } from '../evaluate';
 import type { PredictOptions } from '../evaluate';
-import { ortRuntime } from '../runtime';
+import { GRAPH_RUNTIMES, obstacleWarning, runtimeChoiceSchema, servingOf } from '../runtime';
+import type { Serving } from '../runtime';
 import { readDatasetInfo, SPLITS } from '../text';
 import type { DatasetInfo, Split } from '../text';
 import { classificationOutcome } from './evaluate-classification';
@@ -46,12 +47,13 @@ const schema = z.strictObject({
     })
     .prefault({})
     .describe('For causal language models on generation data.'),
+  runtime: runtimeChoiceSchema,
 });
 type EvaluateConfig = z.infer<typeof schema>;
 
 export const evaluateStage: StageDefinition<EvaluateConfig> = {
   type: 'evaluate',
-  version: 3,
+  version: 4,
   queue: 'bench',
   summary:
     'Measures quality beside the original model: accuracy, macro F1, per class, fidelity, robustness; perplexity, BLEU and ROUGE-L of language models.',
@@ -163,20 +165,24 @@ async function both<T>(
   score: Score<T>,
 ): Promise<[candidate: T, baseline: T | undefined, warnings: string[]]> {
   const share = baseline === undefined ? 1 : 0.5;
-  const options = (start: number, phase: string): PredictOptions => ({
-    runtime: ortRuntime,
+  const options = (start: number, phase: string, { runtime }: Serving): PredictOptions => ({
+    runtime: GRAPH_RUNTIMES[runtime],
     compile: { threads: context.threads },
     ...(config.batchSize === undefined ? {} : { batchSize: config.batchSize }),
     ...(config.maxLength === undefined ? {} : { maxLength: config.maxLength }),
     signal: context.signal,
     onProgress: (fraction) => context.progress({ fraction: 0.95 * (start + share * fraction), phase }),
   });
-  const candidate = await score(model, data, split, options(0, 'the result'));
-  if (baseline === undefined) return [candidate, undefined, []];
+  const serving = servingOf(await readManifest(model), config.runtime);
+  const warnings = serving.obstacle === undefined ? [] : [obstacleWarning(serving.obstacle)];
+  const candidate = await score(model, data, split, options(0, 'the result', serving));
+  if (baseline === undefined) return [candidate, undefined, warnings];
   try {
-    return [candidate, await score(baseline, data, split, options(share, 'the original')), []];
+    const original = servingOf(await readManifest(baseline), config.runtime);
+    return [candidate, await score(baseline, data, split, options(share, 'the original', original)), warnings];
   } catch (error) {
     if (!(error instanceof ModelpressError) || error.kind === 'cancelled') throw error;
-    return [candidate, undefined, [`The original model could not be evaluated on this data: ${error.message}`]];
+    const failure = `The original model could not be evaluated on this data: ${error.message}`;
+    return [candidate, undefined, [...warnings, failure]];
   }
 }
