@@ -154,6 +154,66 @@ export function gatherI8(table: usize, rows: usize, count: i32, width: usize, ou
   }
 }
 
+/** out[i] = row i . query, float32 rows; `width` is a multiple of 4. */
+export function scoresF32(table: usize, rows: usize, count: i32, width: usize, query: usize, out: usize): void {
+  const stride = width << 2;
+  for (let i: i32 = 0; i < count; i++) {
+    const row = table + <usize>load<u32>(rows + (i << 2)) * stride;
+    let sum = f32x4.splat(0);
+    for (let at: usize = 0; at < stride; at += 16) {
+      sum = f32x4.add(sum, f32x4.mul(v128.load(row + at), v128.load(query + at)));
+    }
+    store<f32>(out + (i << 2), total(sum));
+  }
+}
+
+/** out[i] = row i . query, int8 rows; the query has the scales of the columns in it. `width` is a multiple of 16. */
+export function scoresI8(table: usize, rows: usize, count: i32, width: usize, query: usize, out: usize): void {
+  for (let i: i32 = 0; i < count; i++) {
+    const row = table + <usize>load<u32>(rows + (i << 2)) * width;
+    let sum = f32x4.splat(0);
+    for (let at: usize = 0; at < width; at += 4) {
+      sum = f32x4.add(sum, f32x4.mul(fourI8(row + at), v128.load(query + (at << 2))));
+    }
+    store<f32>(out + (i << 2), total(sum));
+  }
+}
+
+/** out = sum of weights[i] * row i, float32 rows. */
+export function weighF32(table: usize, rows: usize, count: i32, width: usize, weights: usize, out: usize): void {
+  const stride = width << 2;
+  for (let column: usize = 0; column < stride; column += 16) {
+    let sum = f32x4.splat(0);
+    for (let i: i32 = 0; i < count; i++) {
+      const row = v128.load(table + <usize>load<u32>(rows + (i << 2)) * stride + column);
+      sum = f32x4.add(sum, f32x4.mul(row, v128.load32_splat(weights + (i << 2))));
+    }
+    v128.store(out + column, sum);
+  }
+}
+
+/** out = sum of weights[i] * row i, int8 rows without the scales of their columns. */
+export function weighI8(table: usize, rows: usize, count: i32, width: usize, weights: usize, out: usize): void {
+  for (let column: usize = 0; column < width; column += 4) {
+    let sum = f32x4.splat(0);
+    for (let i: i32 = 0; i < count; i++) {
+      const row = fourI8(table + <usize>load<u32>(rows + (i << 2)) * width + column);
+      sum = f32x4.add(sum, f32x4.mul(row, v128.load32_splat(weights + (i << 2))));
+    }
+    v128.store(out + (column << 2), sum);
+  }
+}
+
+/** Four int8 cells as floats. */
+function fourI8(at: usize): v128 {
+  const wide = i16x8.extend_low_i8x16_s(v128.load32_zero(at));
+  return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(wide));
+}
+
+function total(x: v128): f32 {
+  return f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1) + f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3);
+}
+
 /**
  * out[r] = bias + x[r] W for `batch` rows; W is [inputs, outputs] row-major, `outputs` a multiple of 8. Four rows share
  * each load of W: the weights do not fit the cache, so their traffic is what counts.

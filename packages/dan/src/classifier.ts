@@ -61,9 +61,9 @@ export class DanClassifier {
 
   /** Logits of texts whose n-grams were looked up before. @throws RangeError for a row with too many */
   logitsOfSlots(texts: readonly Uint32Array[]): Float32Array {
-    const { rows, pooled } = this.#scratch;
+    const { rows, weights } = this.#scratch;
     return this.#logits(texts, (slots) => {
-      if (slots.byteLength > pooled - rows) throw new RangeError(`${slots.length} n-grams: raise maxTextBytes.`);
+      if (slots.byteLength > weights - rows) throw new RangeError(`${slots.length} n-grams: raise maxTextBytes.`);
       new Uint32Array(this.#memory.buffer, rows, slots.length).set(slots);
       return slots.length;
     });
@@ -97,9 +97,24 @@ export class DanClassifier {
     const { table, dimension, pooling, int8 } = this.#layout;
     const { rows } = this.#scratch;
     const factor = pooling === 'mean' && found > 0 ? 1 / found : 1;
-    if (pooling === 'max') this.#kernels.maxF32(table, rows, found, dimension, target);
+    if (pooling === 'attentive') this.#attend(found, target);
+    else if (pooling === 'max') this.#kernels.maxF32(table, rows, found, dimension, target);
     else if (int8) this.#kernels.gatherI8(table, rows, found, dimension, target, factor);
     else this.#kernels.gatherF32(table, rows, found, dimension, target, factor);
+  }
+
+  /** The rows' mean, weighed by the softmax of their products with the query. */
+  #attend(found: number, target: number): void {
+    const { table, dimension, attention, int8 } = this.#layout;
+    const { rows, weights } = this.#scratch;
+    this.#kernels[int8 ? 'scoresI8' : 'scoresF32'](table, rows, found, dimension, attention, weights);
+    const values = new Float32Array(this.#memory.buffer, weights, found);
+    let top = -Infinity;
+    for (const score of values) top = Math.max(top, score);
+    let sum = 0;
+    for (let i = 0; i < found; i++) sum += values[i] = Math.exp(values[i] - top);
+    for (let i = 0; i < found; i++) values[i] /= sum;
+    this.#kernels[int8 ? 'weighI8' : 'weighF32'](table, rows, found, dimension, weights, target);
   }
 
   #lookup(text: string): number {

@@ -47,6 +47,7 @@ function model(pooling: Pooling = 'mean', dimension = 20, hidden = 12): DanModel
     b1: floats(hidden),
     w2: floats(hidden * labels.length),
     b2: floats(labels.length),
+    ...(pooling === 'attentive' ? { attention: floats(dimension).map((q) => 4 * q) } : {}),
   };
 }
 
@@ -80,7 +81,7 @@ describe('perfect hash', () => {
   });
 });
 
-describe.each(['mean', 'sum', 'max'] as const)('classifier, %s pooling', (pooling) => {
+describe.each(['mean', 'sum', 'max', 'attentive'] as const)('classifier, %s pooling', (pooling) => {
   const dan = model(pooling);
 
   it('equals the JavaScript twin on any text, alone and in batches', () => {
@@ -102,8 +103,8 @@ describe.each(['mean', 'sum', 'max'] as const)('classifier, %s pooling', (poolin
 });
 
 describe('int8 table', () => {
-  it('equals the twin, exact sums over more than 256 rows included', () => {
-    const dan = quantizeTable(model('mean'));
+  it.each(['mean', 'attentive'] as const)('equals the twin, %s, over more than 256 rows too', (pooling) => {
+    const dan = quantizeTable(model(pooling));
     const classifier = new DanClassifier(dan);
     const texts = [...CORPUS, Array.from({ length: 400 }, () => CORPUS[0]).join(' ')];
     expectClose(
@@ -123,6 +124,7 @@ describe('model file', () => {
   it.each([
     ['float32', model()],
     ['int8', quantizeTable(model())],
+    ['attentive', model('attentive')],
   ] as const)('round trip, %s', (_, dan) => {
     expect(decodeDan(encodeDan(dan))).toEqual(dan);
   });

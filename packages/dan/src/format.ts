@@ -17,6 +17,7 @@ const ARRAYS = {
   b1: Float32Array,
   w2: Float32Array,
   b2: Float32Array,
+  attention: Float32Array,
 } as const;
 type ArrayName = keyof typeof ARRAYS;
 
@@ -35,7 +36,7 @@ const align = (offset: number): number => Math.ceil(offset / ALIGNMENT) * ALIGNM
 
 /** Serialises a model. */
 export function encodeDan(model: DanModel): Uint8Array {
-  const { hash, table, labels, minOrder, maxOrder, dimension, hidden, pooling, w1, b1, w2, b2 } = model;
+  const { hash, table, labels, minOrder, maxOrder, dimension, hidden, pooling, w1, b1, w2, b2, attention } = model;
   const data: Partial<Record<ArrayName, ArrayBufferView>> = {
     ...hash,
     ...(table.type === 'int8' ? { int8Rows: table.rows, scales: table.scales } : { rows: table.rows }),
@@ -43,6 +44,7 @@ export function encodeDan(model: DanModel): Uint8Array {
     b1,
     w2,
     b2,
+    ...(attention ? { attention } : {}),
   };
   const arrays: Header['arrays'] = {};
   let end = 0;
@@ -105,5 +107,6 @@ export function decodeDan(bytes: Uint8Array): DanModel {
     b1: read('b1', hidden),
     w2: read('w2', hidden * labels.length),
     b2: read('b2', labels.length),
+    ...(pooling === 'attentive' ? { attention: read('attention', dimension) } : {}),
   };
 }

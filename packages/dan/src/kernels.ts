@@ -18,6 +18,10 @@ export interface DanKernels {
   gatherF32(table: number, rows: number, count: number, width: number, out: number, factor: number): void;
   gatherI8(table: number, rows: number, count: number, width: number, out: number, factor: number): void;
   maxF32(table: number, rows: number, count: number, width: number, out: number): void;
+  scoresF32(table: number, rows: number, count: number, width: number, query: number, out: number): void;
+  scoresI8(table: number, rows: number, count: number, width: number, query: number, out: number): void;
+  weighF32(table: number, rows: number, count: number, width: number, weights: number, out: number): void;
+  weighI8(table: number, rows: number, count: number, width: number, weights: number, out: number): void;
   dense(x: number, weights: number, bias: number, inputs: number, outputs: number, out: number, batch: number): void;
   relu(x: number, count: number): void;
 }

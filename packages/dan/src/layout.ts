@@ -20,6 +20,7 @@ export interface Layout {
   readonly b1: number;
   readonly w2: number;
   readonly b2: number;
+  readonly attention: number;
   readonly dimension: number;
   readonly hidden: number;
   readonly outputs: number;
@@ -38,6 +39,8 @@ export interface Scratch {
   readonly text: number;
   readonly hashes: number;
   readonly rows: number;
+  /** Of attentive pooling. */
+  readonly weights: number;
   readonly pooled: number;
   readonly hiddenLayer: number;
   readonly logits: number;
@@ -75,11 +78,13 @@ export function layoutOf(
     b1: take(hidden * 4),
     w2: take(hidden * outputs * 4),
     b2: take(outputs * 4),
+    attention: take(dimension * 4),
   };
   const scratches = Array.from({ length: threads }, () => ({
     text: take(maxTextBytes),
     hashes: take(maxTokens * 8),
     rows: take(maxTokens * maxOrder * 4),
+    weights: take(pooling === 'attentive' ? maxTokens * maxOrder * 4 : 0),
     pooled: take(batch * dimension * 4),
     hiddenLayer: take(batch * hidden * 4),
     logits: take(batch * outputs * 4),
@@ -117,6 +122,12 @@ export function fill(buffer: ArrayBufferLike, layout: Layout, model: DanModel): 
   const w1 = table.type === 'int8' ? model.w1.map((w, i) => w * table.scales[Math.floor(i / hidden)]) : model.w1;
   copyRows(w1, floats(layout.w1, layout.dimension * layout.hidden), dimension, hidden, layout.hidden);
   copyRows(model.w2, floats(layout.w2, layout.hidden * layout.outputs), hidden, model.labels.length, layout.outputs);
+  const { attention } = model;
+  // The query meets int8 rows without the scales of their columns.
+  if (attention) {
+    const query = table.type === 'int8' ? attention.map((q, d) => q * table.scales[d]) : attention;
+    floats(layout.attention, layout.dimension).set(query);
+  }
   floats(layout.b1, layout.hidden).set(model.b1);
   floats(layout.b2, layout.outputs).set(model.b2);
 }

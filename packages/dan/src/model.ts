@@ -2,7 +2,7 @@
 import type { PerfectHash } from './perfect-hash';
 
 /** How the embeddings of a text's n-grams become one vector. A text without known n-grams gives zeros. */
-export type Pooling = 'mean' | 'sum' | 'max';
+export type Pooling = 'mean' | 'sum' | 'max' | 'attentive';
 
 /** The embedding table; rows are slots of the perfect hash. */
 export type Table =
@@ -20,6 +20,8 @@ export interface DanModel {
   readonly dimension: number;
   readonly hidden: number;
   readonly pooling: Pooling;
+  /** [dimension], of attentive pooling alone: rows are weighed by softmax(row . attention). */
+  readonly attention?: Float32Array;
   readonly hash: PerfectHash;
   readonly table: Table;
   readonly w1: Float32Array;

@@ -21,10 +21,16 @@ export function referenceLogits(model: DanModel, text: string): Float64Array {
   return layer(inner, model.w2, model.b2, hidden, labels.length);
 }
 
-function pool({ table, dimension, pooling }: DanModel, slots: readonly number[]): Float64Array {
+function pool({ table, dimension, pooling, attention }: DanModel, slots: readonly number[]): Float64Array {
   const pooled = new Float64Array(dimension);
   const at = (slot: number, d: number): number =>
     table.rows[slot * dimension + d] * (table.type === 'int8' ? table.scales[d] : 1);
+  if (attention) {
+    const scores = slots.map((slot) => attention.reduce((sum, query, d) => sum + query * at(slot, d), 0));
+    const weights = scores.map((score) => Math.exp(score - Math.max(...scores)));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    return pooled.map((_, d) => slots.reduce((sum, slot, i) => sum + (weights[i] / total) * at(slot, d), 0));
+  }
   slots.forEach((slot, i) => {
     for (let d = 0; d < dimension; d++) {
       const value = at(slot, d);
