@@ -23,7 +23,7 @@ export const budgetSchema = z.discriminatedUnion('type', [
       type: z.literal('parameters'),
       share: z.number().gt(0).max(1).describe('Parameters of the chosen matrices afterwards, as a share of before.'),
     })
-    .describe('One budget for all: ranks go where they keep most energy for a parameter.'),
+    .describe('One budget for all: ranks go where they add the largest share of the singular values.'),
   z
     .strictObject({ type: z.literal('bytes'), bytes: z.int().min(1).describe('Largest size of model.onnx in bytes.') })
     .describe('One budget for all, as a size of the file.'),

@@ -32,9 +32,17 @@ describe('ranks', () => {
     expect(quick! + slow!).toBe(20);
     expect(slow).toBeGreaterThan(quick!);
     // The last ranks of both are worth about the same: moving one would not help.
-    const share = (decay: number, k: number): number => (decay ** k * (1 - decay)) / (1 - decay ** 40);
+    const root = Math.sqrt;
+    const share = (decay: number, k: number): number =>
+      (root(decay) ** k * (1 - root(decay))) / (1 - root(decay) ** 40);
     expect(share(0.95, slow! - 1)).toBeGreaterThanOrEqual(share(0.5, quick!));
     expect(share(0.5, quick! - 1)).toBeGreaterThanOrEqual(share(0.95, slow!));
+  });
+
+  it('within a budget do not depend on the scale of a matrix, nor starve a large one', () => {
+    const wide: Spectrum = { rows: 40, columns: 160, energies: square(0.9).energies.map((energy) => 1e6 * energy) };
+    const [narrow, large] = ranksWithin([square(0.9), wide], 8 * 80 + 8 * 200, limits);
+    expect([narrow, large]).toEqual([8, 8]);
   });
 
   it('within a budget make a matrix whole where that fits, and never spend more', () => {

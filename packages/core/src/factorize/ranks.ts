@@ -43,8 +43,10 @@ export const ranksByEnergy = (matrices: readonly Spectrum[], share: number, limi
   });
 
 /**
- * Spends a number of parameters over all matrices: every next block of ranks goes where it keeps the largest share of
- * its matrix's energy for a parameter. A matrix that reaches the rank where two thin ones save nothing becomes whole.
+ * Spends a number of parameters over all matrices: every next block of ranks goes where it adds, for a rank, the largest
+ * share of its matrix's singular values (not squared: a few large directions would starve a matrix; not for a
+ * parameter: that would starve the large matrices). A matrix that reaches the rank where two thin ones save nothing
+ * becomes whole.
  * @param parameters that all matrices may have together
  * @throws invalid `factorize.budget` when even the minimum ranks need more
  */
@@ -80,7 +82,7 @@ class Fill {
     private readonly limits: RankLimits,
   ) {
     this.limit = breakEvenRank(matrix.rows, matrix.columns);
-    this.total = matrix.energies.reduce((sum, energy) => sum + energy, 0);
+    this.total = sumOfRoots(matrix.energies);
     this.rank = this.limit < 1 ? undefined : Math.min(limits.minimum, this.limit);
   }
 
@@ -93,12 +95,12 @@ class Fill {
     return this.rank === undefined ? undefined : this.sizeAt(this.nextRank);
   }
 
-  /** Share of the energy that one more block adds, for a parameter. */
+  /** Share of the singular values that one more block adds, for a rank. */
   get gain(): number {
     if (this.rank === undefined || this.total === 0) return 0;
-    const { energies } = this.matrix;
-    const added = energies.subarray(this.rank, this.nextRank).reduce((sum, energy) => sum + energy, 0);
-    return added / this.total / Math.max(1, this.nextSize! - this.size);
+    const { rows, columns, energies } = this.matrix;
+    const ranks = (this.nextSize! - this.size) / (rows + columns);
+    return sumOfRoots(energies.subarray(this.rank, this.nextRank)) / this.total / ranks;
   }
 
   grow(): void {
@@ -115,5 +117,7 @@ class Fill {
     return rank === undefined ? rows * columns : rank * (rows + columns);
   }
 }
+
+const sumOfRoots = (energies: Float64Array): number => energies.reduce((sum, energy) => sum + Math.sqrt(energy), 0);
 
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;

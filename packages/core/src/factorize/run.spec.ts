@@ -99,6 +99,11 @@ describe('factorize', () => {
     expect(
       (await readBundle(adapted.folder)).model.graph.initializers.filter(({ name }) => name.endsWith('.down.weight')),
     ).toHaveLength(4);
+    const lora = { type: 'lora', rank: 2, targets: ['W_Q', 'W_I'] };
+    const merged = await run('finetune', 'lora', { ...training, epochs: 1, method: lora }, out);
+    expect((await readBundle(merged.folder)).manifest.parameters.total).toBe(
+      (await readBundle(out)).manifest.parameters.total,
+    );
     const pruned = await run(
       'prune',
       'pruned',

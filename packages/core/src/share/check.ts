@@ -20,7 +20,10 @@ export function shareIssues({ share, epochs }: ShareConfig, { model, datasets }:
     const message = 'Weights of a quantized model cannot be shared: share those of the float model, then quantize.';
     return [...issues, { path: '', code: 'quantized', message }];
   }
-  const missing = share.components.flatMap((component, i) => componentIssues(component, i, model));
+  const missing = share.components.flatMap((component, i) => [
+    ...componentIssues(component, i, model),
+    ...(share.type === 'layers' ? factorIssues(component, i, model) : []),
+  ]);
   if (missing.length > 0 || share.type === 'codebooks') return [...issues, ...missing];
   return [...issues, ...groupIssues(share, model)];
 }
@@ -34,6 +37,12 @@ function componentIssues(component: Component, i: number, model: Manifest): Issu
     ];
   }
   return [{ path, code: 'no-component', message: `The model "${model.name}" has no ${component}.` }];
+}
+
+function factorIssues(component: Component, i: number, model: Manifest): Issue[] {
+  if (!model.components.some((entry) => entry.component === component && entry.factor)) return [];
+  const message = `${component} of the model "${model.name}" is factorized: let layers share whole matrices, then factorize those.`;
+  return [{ path: `share.components[${i}]`, code: 'factorized', message }];
 }
 
 function groupIssues({ groups, components }: LayerSharing, model: Manifest): Issue[] {

@@ -153,6 +153,19 @@ describe('codebooks', () => {
     },
   );
 
+  it('stand for factors, too, while layers cannot share those', async () => {
+    const factors = { method: 'svd', components: ['W_I'], budget: { type: 'rank', rank: 8 } };
+    const thin = await run('factorize', 'factors', factors);
+    const coded = await run('share', 'coded-factors', share(6), thin.folder);
+    const { manifest } = await coded.read();
+    expect(manifest.codebooks!.filter(({ factor }) => factor)).toHaveLength(4);
+    expect(manifest.parameters).toEqual((await thin.read()).manifest.parameters);
+    expect(await evaluated('coded-scores', coded.folder)).toBeGreaterThan(0.8);
+    const config = shareSchema.parse({ share: { type: 'layers', components: ['W_I'] } });
+    const issues = shareIssues(config, { model: (await thin.read()).manifest, datasets: {} });
+    expect(issues.map(({ code }) => code)).toContain('factorized');
+  });
+
   it('says what the dev score was of the weights that it stores', async () => {
     const { accuracy, folder: out } = await run('share', 'scored', { ...training, ...share(4), epochs: 1 });
     expect(await evaluated('scored-again', out)).toBeCloseTo(accuracy, 1);
