@@ -1,4 +1,5 @@
 /** @file Our side of training-step.ts: times steps of the real Trainer in this process. */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { crossEntropy } from '../../packages/core/src/autodiff';
 import { Graph, Model } from '../../packages/core/src/graph';
 import { GraphBuilder } from '../../packages/core/src/graph/builder';
@@ -57,6 +58,8 @@ export interface StepFigures {
   /** GFLOP/s of ONNX Runtime's [tokens, H] x [H, 4H] product, before and after the steps. */
   readonly ceiling: readonly number[];
   readonly peakBytes: number;
+  /** The longest time during a pass in which the event loop could not run. */
+  readonly heldMs: number;
 }
 
 const VOCABULARY = 30_522;
@@ -135,11 +138,14 @@ export async function measureStep(request: StepRequest): Promise<StepFigures> {
   });
   const batch = randomBatch(config.batch, config.sequence);
   const ms: number[] = [];
+  const delay = monitorEventLoopDelay({ resolution: 1 });
   for (let i = 0; i < 1 + warmup + steps; i++) {
+    if (i === 1 + warmup) delay.enable(); // compiling is over
     const start = performance.now();
     await trainer.train([batch]);
     ms.push(performance.now() - start);
   }
+  delay.disable();
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   ceiling.push(await matmulRate(config, compile));
   const [firstStepMs] = ms;
@@ -155,5 +161,6 @@ export async function measureStep(request: StepRequest): Promise<StepFigures> {
     flops,
     ceiling,
     peakBytes,
+    heldMs: delay.max / 1e6,
   };
 }
