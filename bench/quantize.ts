@@ -21,6 +21,7 @@ import { median, speedup } from '../packages/core/src/bench/statistics';
 import { takeTurns } from '../packages/core/src/bench/take-turns';
 import { bundleBytes, MODEL_FILE, readManifest } from '../packages/core/src/bundle/bundle';
 import { predict, scoreClassification } from '../packages/core/src/evaluate';
+import { logSumExp } from '../packages/core/src/evaluate/perplexity';
 import { ortRuntime } from '../packages/core/src/runtime';
 import { STAGES } from '../packages/core/src/stages';
 import type { StageContext } from '../packages/core/src/stages';
@@ -118,7 +119,11 @@ interface Quality {
   readonly macroF1: number;
   /** Share of rows with the float model's label. */
   readonly agreement: number;
+  /** Mean KL divergence of the class probabilities from the float model's, nats. */
+  readonly divergence: number;
   readonly labels: readonly number[];
+  /** Logarithms of the class probabilities, row by row. */
+  readonly logProbabilities: Float64Array;
 }
 
 async function quality(folder: string, { data, threads }: Given, original?: Quality): Promise<Quality> {
@@ -134,7 +139,24 @@ async function quality(folder: string, { data, threads }: Given, original?: Qual
     return own.indexOf(Math.max(...own));
   });
   const same = predicted.filter((label, row) => label === (original?.labels ?? predicted)[row]).length;
-  return { accuracy: scores.accuracy, macroF1: scores.macroF1, agreement: same / labels.length, labels: predicted };
+  const logProbabilities = logSoftmax(logits, outputs);
+  const reference = original?.logProbabilities ?? logProbabilities;
+  const divergence = reference.reduce((sum, log, i) => sum + Math.exp(log) * (log - logProbabilities[i]), 0);
+  return {
+    accuracy: scores.accuracy,
+    macroF1: scores.macroF1,
+    agreement: same / labels.length,
+    divergence: divergence / labels.length,
+    labels: predicted,
+    logProbabilities,
+  };
+}
+
+function logSoftmax(logits: Float32Array, width: number): Float64Array {
+  return Float64Array.from(logits, (logit, at) => {
+    const row = logits.subarray(at - (at % width), at - (at % width) + width);
+    return logit - logSumExp(row);
+  });
 }
 
 async function main(): Promise<void> {
@@ -169,13 +191,14 @@ async function main(): Promise<void> {
   const rows: string[][] = [];
   const floatBytes = (await bundleBytes(given.bundle)).model;
   for (const { name, folder: model, seconds } of subjects) {
-    const { accuracy, macroF1, agreement } = await quality(model, given, original);
+    const { accuracy, macroF1, agreement, divergence } = await quality(model, given, original);
     const { model: bytes } = await bundleBytes(model);
     rows.push([
       name,
       (100 * accuracy).toFixed(1),
       (100 * macroF1).toFixed(1),
       (100 * agreement).toFixed(1),
+      (1000 * divergence).toPrecision(2),
       `${(bytes / 1e6).toFixed(1)} MB`,
       `${((100 * bytes) / floatBytes).toFixed(1)} %`,
       seconds.toFixed(0),

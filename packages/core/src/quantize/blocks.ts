@@ -133,14 +133,19 @@ function fillBlocks(matrix: FloatMatrix, format: BlockFormat, name: string, code
 }
 
 /** Codes of a matrix, all still 0. */
-export function emptyCodes({ rows, columns }: FloatMatrix, format: BlockFormat): Omit<BlockCodes, 'relativeError'> {
-  const blocks = Math.ceil(columns / format.block);
+export function emptyCodes(
+  { rows, columns }: FloatMatrix,
+  { bits, block, symmetric }: BlockFormat,
+): Omit<BlockCodes, 'relativeError'> {
+  const blocks = Math.ceil(columns / block);
   return {
-    ...format,
+    bits,
+    block,
+    symmetric,
     rows,
     columns,
     blocks,
-    values: new Uint8Array(rows * blocks * format.block),
+    values: new Uint8Array(rows * blocks * block),
     scales: new Float32Array(rows * blocks),
     zeroPoints: new Uint8Array(rows * blocks),
   };

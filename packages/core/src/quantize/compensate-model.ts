@@ -6,7 +6,7 @@ import type { BlockCodes, BlockFormat } from './blocks';
 import { compensate, inverseFactor } from './gptq';
 import { observeProducts } from './observe';
 import type { CalibrationRows, ObserveOptions } from './observe';
-import { findSites } from './sites';
+import { findSites, plainProducts } from './sites';
 import type { LinearSite } from './sites';
 
 /** Bytes of X^T X that are held at once. A model that needs more is run over the rows several times. */
@@ -53,15 +53,9 @@ export async function compensateModel(
 
 /** Sites by groups of inputs that are observed together; one site for each weight. */
 function groupByInput(model: Model): LinearSite[][] {
-  const { sites } = findSites(model.graph);
-  const tables = new Set(sites.filter(({ kind }) => kind === 'table').map(({ weight }) => weight));
-  const byWeight = new Map(
-    sites
-      .filter((site) => site.kind === 'linear')
-      .filter(({ weight }) => !tables.has(weight))
-      .toReversed()
-      .map((site) => [site.weight, site] as const),
-  );
+  const products = plainProducts(findSites(model.graph).sites);
+  // The first of those that read a weight.
+  const byWeight = new Map(products.toReversed().map((site) => [site.weight, site] as const));
   const groups: LinearSite[][] = [];
   let held = new Map<string, number>();
   for (const site of [...byWeight.values()].toReversed()) {

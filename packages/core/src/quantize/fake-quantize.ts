@@ -12,7 +12,7 @@ import { quantizeSymmetric, symmetricLevels } from './affine';
 import type { BlockFormat } from './blocks';
 import { exclusionReason } from './exclude';
 import type { Exclusions } from './exclude';
-import { findSites } from './sites';
+import { findSites, plainProducts } from './sites';
 import type { LinearSite } from './sites';
 import type { ActivationGrid } from './static';
 
@@ -60,18 +60,14 @@ export function fakeQuantize(model: Model, options: FakeQuantizeOptions): FakeQu
 export const learnedScales = ({ start }: LearnedScale, d: Float32Array): Float32Array =>
   start.map((scale, i) => scale * Math.exp(d[i]));
 
-/** Products that quantization will rewrite; weights that a look-up shares are left out, as is what blocks cannot cut. */
+/** Products that quantization will rewrite, but for weights that others read, too, and those that blocks cannot cut. */
 function trainedSites(model: Model, { exclude, components, minElements, blocks }: FakeQuantizeOptions): LinearSite[] {
   const entries = new Map(components.map((entry) => [entry.weight, entry]));
-  const { sites } = findSites(model.graph);
-  const tables = new Set(sites.filter(({ kind }) => kind === 'table').map(({ weight }) => weight));
-  return sites.filter(
+  return plainProducts(findSites(model.graph).sites).filter(
     (site) =>
-      site.kind === 'linear' &&
-      !tables.has(site.weight) &&
       !exclusionReason(site, entries.get(site.weight.name), exclude, minElements) &&
       (!blocks || inputsOf(site) % blocks.block === 0),
-  ) as LinearSite[];
+  );
 }
 
 const inputsOf = ({ weight, transposed }: LinearSite): number => weight.constant!.dims[transposed ? 1 : 0];

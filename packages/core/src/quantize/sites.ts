@@ -98,6 +98,16 @@ export function findSites(graph: Graph): { sites: Site[]; skipped: Skipped[] } {
   return { sites, skipped };
 }
 
+/** Products whose weight nothing reads but products, all in the same orientation: their outputs have one meaning. */
+export function plainProducts(sites: readonly Site[]): LinearSite[] {
+  const orientations = new Map<Value, Set<string>>();
+  for (const site of sites) {
+    const found = orientations.get(site.weight) ?? new Set();
+    orientations.set(site.weight, found.add(site.kind === 'table' ? 'rows' : String(site.transposed)));
+  }
+  return sites.filter((site) => site.kind === 'linear' && orientations.get(site.weight)!.size === 1) as LinearSite[];
+}
+
 function classify(graph: Graph, node: Node): Site | Skipped | undefined {
   if (node.domain !== ONNX_DOMAIN) return undefined;
   switch (node.opType) {
