@@ -3,7 +3,7 @@
  * the same data and threads, so that accuracy and time can be compared.
  *
  *   node --require ./tools/register-typescript.cjs bench/finetune.ts --data ../shared/data/trec --checkpoint DIR \
- *     --epochs 3 --lr 5e-5 [--max-length 32] [--seed 0] [--pytorch PYTHON]
+ *     --epochs 3 --lr 5e-5 [--max-length 32] [--seed 0] [--precision bf16] [--pytorch PYTHON]
  *   ... --data ../shared/data/snips --vocabulary vocab.txt --layers 4 --hidden 256 --epochs 4 --lr 5e-4
  *   ... --rows 2048 --rounds 2 --pytorch PYTHON
  *
@@ -38,6 +38,7 @@ const { values: args } = parseArgs({
     seed: { type: 'string', default: '0' },
     threads: { type: 'string', default: '2' },
     method: { type: 'string', default: 'full' },
+    precision: { type: 'string', default: 'fp32' },
     pytorch: { type: 'string' },
     rows: { type: 'string' },
     rounds: { type: 'string', default: '2' },
@@ -132,6 +133,7 @@ async function trainOurs(scratch: string, model: string, dataset: string): Promi
     maxLength: Number(args['max-length']),
     optimizer: { learningRate: Number(args.lr) },
     method: { type: args.method },
+    precision: args.precision,
     keepBest: false,
     evaluateEverySteps: 1_000_000, // once, at the end: PyTorch's loop does not evaluate either
   });
