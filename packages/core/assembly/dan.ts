@@ -42,8 +42,64 @@ export function poolMax(table: usize, ids: usize, offsets: usize, texts: i32, wi
 }
 
 /**
+ * out[i] = table[ids[i], :] . vectors[t, :] over i in offsets[t] .. offsets[t + 1], for every text t; with a
+ * `vectorStride` of 0 bytes all texts have the same vector.
+ */
+export function rowDots(
+  table: usize,
+  ids: usize,
+  offsets: usize,
+  texts: i32,
+  width: usize,
+  vectors: usize,
+  vectorStride: usize,
+  out: usize,
+): void {
+  const stride = width << 2;
+  for (let t: i32 = 0; t < texts; t++) {
+    const vector = vectors + <usize>t * vectorStride;
+    const end = load<i32>(offsets + (t << 2), 4);
+    for (let i = load<i32>(offsets + (t << 2)); i < end; i++) {
+      const row = table + <usize>load<u32>(ids + (i << 2)) * stride;
+      let s = f32x4.splat(0);
+      for (let at: usize = 0; at < stride; at += 16) {
+        s = f32x4.add(s, f32x4.mul(v128.load(row + at), v128.load(vector + at)));
+      }
+      const low = f32x4.extract_lane(s, 0) + f32x4.extract_lane(s, 1);
+      store<f32>(out + (i << 2), low + f32x4.extract_lane(s, 2) + f32x4.extract_lane(s, 3));
+    }
+  }
+}
+
+/** out[t, :] = sum of weights[i] * table[ids[i], :] over i in offsets[t] .. offsets[t + 1], for every text t. */
+export function poolWeighted(
+  table: usize,
+  ids: usize,
+  offsets: usize,
+  texts: i32,
+  width: usize,
+  weights: usize,
+  out: usize,
+): void {
+  const stride = width << 2;
+  for (let t: i32 = 0; t < texts; t++) {
+    const first = load<i32>(offsets + (t << 2));
+    const end = load<i32>(offsets + (t << 2), 4);
+    for (let column: usize = 0; column < stride; column += 16) {
+      let s = f32x4.splat(0);
+      for (let i = first; i < end; i++) {
+        const row = v128.load(table + <usize>load<u32>(ids + (i << 2)) * stride + column);
+        s = f32x4.add(s, f32x4.mul(row, v128.load32_splat(weights + (i << 2))));
+      }
+      v128.store(out + <usize>t * stride + column, s);
+    }
+  }
+}
+
+/**
  * Gradient and AdamW of the touched rows in one pass, so that no gradient of the table is ever stored:
  *   g = sum of gradients[texts[i], :] over i in starts[r] .. starts[r + 1]
+ * With `query` (attentive pooling) the sum is that of alphas[i] * gradients[texts[i], :] + betas[i] * query.
  * With `pooled` (maximum pooling) a column of a text counts only where the row is that text's maximum. The AdamW
  * equations are those of assembly/kernels.ts.
  */
@@ -57,6 +113,9 @@ export function updateRows(
   count: i32,
   gradients: usize,
   pooled: usize,
+  query: usize,
+  alphas: usize,
+  betas: usize,
   width: usize,
   keep: f32,
   oneMinusBeta1: f32,
@@ -78,6 +137,10 @@ export function updateRows(
         const text = <usize>load<u32>(texts + (i << 2)) * stride + column;
         let part = v128.load(gradients + text);
         if (pooled) part = v128.and(part, f32x4.eq(weight, v128.load(pooled + text)));
+        if (query) {
+          const toQuery = f32x4.mul(v128.load32_splat(betas + (i << 2)), v128.load(query + column));
+          part = f32x4.add(f32x4.mul(part, v128.load32_splat(alphas + (i << 2))), toQuery);
+        }
         g = f32x4.add(g, part);
       }
       const m0 = v128.load(m + at);

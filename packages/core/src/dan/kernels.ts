@@ -6,6 +6,25 @@ import type { AdamwScalars } from '../train/kernels/kernels';
 export interface DanTrainingKernels {
   poolSum(table: number, ids: number, offsets: number, texts: number, width: number, out: number): void;
   poolMax(table: number, ids: number, offsets: number, texts: number, width: number, out: number): void;
+  rowDots(
+    table: number,
+    ids: number,
+    offsets: number,
+    texts: number,
+    width: number,
+    vectors: number,
+    vectorStride: number,
+    out: number,
+  ): void;
+  poolWeighted(
+    table: number,
+    ids: number,
+    offsets: number,
+    texts: number,
+    width: number,
+    weights: number,
+    out: number,
+  ): void;
   updateRows(at: RowUpdate, width: number, scalars: AdamwScalars): void;
   product(x: number, w: number, bias: number, inputs: number, outputs: number, out: number, rows: number): void;
   transpose(x: number, rows: number, columns: number, out: number): void;
@@ -24,8 +43,12 @@ export interface RowUpdate {
   readonly texts: number;
   readonly count: number;
   readonly gradients: number;
-  /** 0 for sums and means. */
+  /** Of maximum pooling, else 0. */
   readonly pooled: number;
+  /** Of attentive pooling, else 0. */
+  readonly query: number;
+  readonly alphas: number;
+  readonly betas: number;
 }
 
 type KernelExports = Omit<DanTrainingKernels, 'updateRows'> & {
@@ -51,6 +74,9 @@ export function danKernels(memory: WebAssembly.Memory): DanTrainingKernels {
         at.count,
         at.gradients,
         at.pooled,
+        at.query,
+        at.alphas,
+        at.betas,
         width,
         s.keep,
         s.oneMinusBeta1,

@@ -18,6 +18,7 @@ export function buildDanNetwork(model: DanModel): BuiltModel {
     'dense.bias': model.b1,
     'classifier.weight': model.w2,
     'classifier.bias': model.b2,
+    ...(model.attention ? { 'attention.query': model.attention } : {}),
   };
   const net = new Network('dan', (name, dims) => Tensor.float32(dims, weights[name]));
   const { build } = net;
@@ -36,7 +37,8 @@ export function buildDanNetwork(model: DanModel): BuiltModel {
 }
 
 /** [batch, dimension]; zeros for a text without n-grams. */
-function pool({ build }: Network, rows: Value, mask: Value, column: Value, pooling: DanModel['pooling']): Value {
+function pool(net: Network, rows: Value, mask: Value, column: Value, pooling: DanModel['pooling']): Value {
+  const { build } = net;
   const axis = build.int64s([1]);
   const count = build.op('ReduceSum', [mask, axis], { keepdims: 1 }, 'count');
   if (pooling === 'max') {
@@ -44,6 +46,18 @@ function pool({ build }: Network, rows: Value, mask: Value, column: Value, pooli
     const largest = build.op('ReduceMax', [build.op('Add', [rows, hidden]), axis], { keepdims: 0 }, 'largest');
     return build.op('Mul', [largest, build.op('Min', [count, build.scalar(1)])], {}, 'max');
   }
+  if (pooling === 'attentive') return attend(net, rows, column, axis);
   const sum = build.op('ReduceSum', [build.op('Mul', [rows, column]), axis], { keepdims: 0 }, 'sum');
   return pooling === 'sum' ? sum : build.op('Div', [sum, build.op('Max', [count, build.scalar(1)])], {}, 'mean');
+}
+
+/** Rows weighed by the softmax of their products with the query; zeros for a text without n-grams. */
+function attend(net: Network, rows: Value, column: Value, axis: Value): Value {
+  const { build } = net;
+  const width = (rows.shape as readonly number[])[2];
+  const scores = build.op('MatMul', [rows, net.parameter('attention.query', [width, 1], 'matrix')], {}, 'scores');
+  const hidden = build.op('Mul', [build.op('Sub', [column, build.scalar(1)]), build.scalar(1e30)]);
+  const weights = build.op('Softmax', [build.op('Add', [scores, hidden])], { axis: 1 }, 'weights');
+  const known = build.op('Mul', [weights, column]);
+  return build.op('ReduceSum', [build.op('Mul', [rows, known]), axis], { keepdims: 0 }, 'attended');
 }

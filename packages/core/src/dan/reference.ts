@@ -24,10 +24,14 @@ export function referenceLoss(
   let loss = 0;
   for (let text = 0; text < batch.texts; text++) {
     const ids = [...batch.ids.subarray(batch.offsets[text], batch.offsets[text + 1])];
+    const rows = ids.map((id) => [...weights.rows.subarray(id * dimension, (id + 1) * dimension)]);
+    const scores = rows.map((row) => row.reduce((sum, e, d) => sum + e * (weights.attention?.[d] ?? 0), 0));
+    const alphas = logSoftmax(scores, 1).map(Math.exp);
     const x = Array.from({ length: dimension }, (_, d) =>
       pooled(
-        ids.map((id) => weights.rows[id * dimension + d]),
+        rows.map((row) => row[d]),
         pooling,
+        alphas,
       ),
     );
     const active = layer(x, weights.w1, weights.b1, hidden).map((value) => Math.max(0, value));
@@ -43,8 +47,9 @@ export function referenceLoss(
   return loss;
 }
 
-function pooled(values: readonly number[], pooling: Pooling): number {
+function pooled(values: readonly number[], pooling: Pooling, alphas: readonly number[]): number {
   if (values.length === 0) return 0;
+  if (pooling === 'attentive') return values.reduce((sum, value, i) => sum + alphas[i] * value, 0);
   if (pooling === 'max') return Math.max(...values);
   const sum = values.reduce((a, b) => a + b, 0);
   return pooling === 'mean' ? sum / values.length : sum;

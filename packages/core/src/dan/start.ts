@@ -11,7 +11,7 @@ import type { NgramVocabulary } from './vocabulary';
  * Root mean square of a word's row, by pooling: a mean of many rows is small (there 1 was measured better than 0.3, and
  * that than 0.1), a sum of them large.
  */
-const SCALES: Readonly<Record<Pooling, number>> = { mean: 1, max: 0.3, sum: 0.1 };
+const SCALES: Readonly<Record<Pooling, number>> = { mean: 1, attentive: 1, max: 0.3, sum: 0.1 };
 
 /**
  * Sets every row whose n-gram the texts have to the mean of its words' vectors.

@@ -1,5 +1,4 @@
 /** @file The embedding table of a DAN in training: weights and moments, in as many WebAssembly memories as it takes. */
-import type { Pooling } from '@modelpress/dan';
 import type { AdamwScalars } from '../train/kernels/kernels';
 import { danKernels } from './kernels';
 import type { DanTrainingKernels } from './kernels';
@@ -9,6 +8,13 @@ export interface NgramBatch {
   readonly texts: number;
   readonly offsets: Int32Array;
   readonly ids: Uint32Array;
+}
+
+/** What attentive pooling adds to a row's gradient: alpha * (gradient of the text) + beta * query, by n-gram of the batch. */
+export interface AttentionGradients {
+  readonly query: Float32Array;
+  readonly alphas: Float32Array;
+  readonly betas: Float32Array;
 }
 
 const PAGE = 65_536;
@@ -53,7 +59,7 @@ export class DanTable {
   }
 
   /** Sum or maximum of each text's rows into `out` [texts, width]; 0 for a text without any. */
-  pool(batch: NgramBatch, pooling: Pooling, out: Float32Array): void {
+  pool(batch: NgramBatch, pooling: 'mean' | 'sum' | 'max', out: Float32Array): void {
     const isMax = pooling === 'max';
     this.eachShard(batch, (shard, part, first) => {
       const pooled = shard.pool(part, isMax);
@@ -65,36 +71,78 @@ export class DanTable {
     for (let i = 0; i < batch.texts * this.width; i++) if (out[i] === -Infinity) out[i] = 0;
   }
 
+  /** The product of each n-gram's row with the vector of its text. @param vectors [texts, width], or [width] for all */
+  dots(batch: NgramBatch, vectors: Float32Array): Float32Array {
+    const out = new Float32Array(batch.ids.length);
+    this.eachShard(batch, (shard, part) => {
+      const dots = shard.dots(part, vectors);
+      dots.forEach((dot, i) => (out[part.from ? part.from[i] : i] = dot));
+    });
+    return out;
+  }
+
+  /** Each text's sum of rows times their weights, [texts, width]. @param weights by n-gram of the batch */
+  weigh(batch: NgramBatch, weights: Float32Array): Float32Array {
+    const out = new Float32Array(batch.texts * this.width);
+    this.eachShard(batch, (shard, part) => {
+      const sums = shard.weigh(part, picked(weights, part.from));
+      for (let i = 0; i < out.length; i++) out[i] += sums[i];
+    });
+    return out;
+  }
+
   /**
    * AdamW of the batch's rows only; others neither decay nor move by momentum.
    * @param gradients of the pooled vectors, [texts, width]
-   * @param pooled the maxima, for maximum pooling
+   * @param pooling what maximum pooling needs, the maxima, or attentive pooling
    */
-  update(batch: NgramBatch, gradients: Float32Array, pooled: Float32Array | undefined, scalars: AdamwScalars): void {
-    this.eachShard(batch, (shard, part) => shard.update(part, gradients, pooled, scalars));
+  update(batch: NgramBatch, gradients: Float32Array, pooling: PoolingGradients, scalars: AdamwScalars): void {
+    this.eachShard(batch, (shard, part) => {
+      const { attention } = pooling;
+      const own = attention && {
+        query: attention.query,
+        alphas: picked(attention.alphas, part.from),
+        betas: picked(attention.betas, part.from),
+      };
+      shard.update(part, gradients, { ...pooling, ...(own && { attention: own }) }, scalars);
+    });
   }
 
-  private eachShard(batch: NgramBatch, visit: (shard: Shard, part: NgramBatch, first: boolean) => void): void {
+  private eachShard(batch: NgramBatch, visit: (shard: Shard, part: Part, first: boolean) => void): void {
     this.shards.forEach((shard, i) => {
-      const part = this.shards.length === 1 ? batch : partOf(batch, i * this.rowsPerShard, shard.rows);
+      const part: Part = this.shards.length === 1 ? batch : partOf(batch, i * this.rowsPerShard, shard.rows);
       visit(shard, part, i === 0);
     });
   }
 }
 
+export interface PoolingGradients {
+  readonly maxima?: Float32Array;
+  readonly attention?: AttentionGradients;
+}
+
+/** The n-grams of one shard, and where they stand in the batch; absent where these are all. */
+type Part = NgramBatch & { readonly from?: Uint32Array };
+
+const picked = (values: Float32Array, from: Uint32Array | undefined): Float32Array =>
+  from ? Float32Array.from(from, (i) => values[i]) : values;
+
 /** The ids from `first` on, `count` of them, counted from there. */
-function partOf({ texts, offsets, ids }: NgramBatch, first: number, count: number): NgramBatch {
+function partOf({ texts, offsets, ids }: NgramBatch, first: number, count: number): Part {
   const kept = new Uint32Array(ids.length);
+  const from = new Uint32Array(ids.length);
   const starts = new Int32Array(texts + 1);
   let used = 0;
   for (let text = 0; text < texts; text++) {
     for (let i = offsets[text]; i < offsets[text + 1]; i++) {
       const local = ids[i] - first;
-      if (local >= 0 && local < count) kept[used++] = local;
+      if (local < 0 || local >= count) continue;
+      from[used] = i;
+      kept[used++] = local;
     }
     starts[text + 1] = used;
   }
-  return { texts, offsets: starts, ids: kept.subarray(0, used) };
+  return { texts, offsets: starts, ids: kept.subarray(0, used), from: from.subarray(0, used) };
 }
 
 /** Rows in one memory. */
@@ -124,33 +172,73 @@ class Shard {
     return [0, 1, 2].map((i) => this.floats(this.at[i], this.rows * this.width));
   }
 
-  pool({ texts, offsets, ids }: NgramBatch, isMax: boolean): Float32Array {
-    const [idsAt, offsetsAt, outAt] = this.reserve([ids.length, texts + 1, texts * this.width]);
-    new Uint32Array(this.memory.buffer, idsAt, ids.length).set(ids);
-    new Int32Array(this.memory.buffer, offsetsAt, texts + 1).set(offsets.subarray(0, texts + 1));
+  pool(batch: NgramBatch, isMax: boolean): Float32Array {
+    const { texts } = batch;
+    const [idsAt, offsetsAt, outAt] = this.placeBatch(batch, [texts * this.width]);
     this.kernels[isMax ? 'poolMax' : 'poolSum'](this.at[0], idsAt, offsetsAt, texts, this.width, outAt);
     return this.floats(outAt, texts * this.width);
   }
 
-  update(batch: NgramBatch, gradients: Float32Array, pooled: Float32Array | undefined, scalars: AdamwScalars): void {
-    const { rows, starts, texts } = this.byRow(batch);
+  dots(batch: NgramBatch, vectors: Float32Array): Float32Array {
+    const [idsAt, offsetsAt, vectorsAt, outAt] = this.placeBatch(batch, [vectors.length, batch.ids.length]);
+    this.floats(vectorsAt, vectors.length).set(vectors);
+    const stride = vectors.length === this.width ? 0 : 4 * this.width;
+    this.kernels.rowDots(this.at[0], idsAt, offsetsAt, batch.texts, this.width, vectorsAt, stride, outAt);
+    return this.floats(outAt, batch.ids.length);
+  }
+
+  weigh(batch: NgramBatch, weights: Float32Array): Float32Array {
     const cells = batch.texts * this.width;
-    const sizes = [rows.length, starts.length, texts.length, cells, pooled ? cells : 0];
-    const [rowsAt, startsAt, textsAt, gradientsAt, pooledAt] = this.reserve(sizes);
+    const [idsAt, offsetsAt, weightsAt, outAt] = this.placeBatch(batch, [weights.length, cells]);
+    this.floats(weightsAt, weights.length).set(weights);
+    this.kernels.poolWeighted(this.at[0], idsAt, offsetsAt, batch.texts, this.width, weightsAt, outAt);
+    return this.floats(outAt, cells);
+  }
+
+  /** Puts a batch behind the table. @returns addresses of ids and offsets, then of arrays of the given sizes */
+  private placeBatch({ texts, offsets, ids }: NgramBatch, sizes: readonly number[]): number[] {
+    const addresses = this.reserve([ids.length, texts + 1, ...sizes]);
+    new Uint32Array(this.memory.buffer, addresses[0], ids.length).set(ids);
+    new Int32Array(this.memory.buffer, addresses[1], texts + 1).set(offsets.subarray(0, texts + 1));
+    return addresses;
+  }
+
+  update(
+    batch: NgramBatch,
+    gradients: Float32Array,
+    { maxima, attention }: PoolingGradients,
+    scalars: AdamwScalars,
+  ): void {
+    const { rows, starts, texts, from } = this.byRow(batch);
+    const cells = batch.texts * this.width;
+    const [queried, weighed] = attention ? [this.width, from.length] : [0, 0];
+    const sizes = [rows.length, starts.length, texts.length, cells, maxima ? cells : 0, queried, weighed, weighed];
+    const [rowsAt, startsAt, textsAt, gradientsAt, pooledAt, queryAt, alphasAt, betasAt] = this.reserve(sizes);
     const { buffer } = this.memory;
     new Uint32Array(buffer, rowsAt, rows.length).set(rows);
     new Int32Array(buffer, startsAt, starts.length).set(starts);
     new Uint32Array(buffer, textsAt, texts.length).set(texts);
     this.floats(gradientsAt, cells).set(gradients.subarray(0, cells));
-    if (pooled) this.floats(pooledAt, cells).set(pooled.subarray(0, cells));
+    if (maxima) this.floats(pooledAt, cells).set(maxima.subarray(0, cells));
+    if (attention) {
+      this.floats(queryAt, this.width).set(attention.query);
+      this.floats(alphasAt, from.length).set(picked(attention.alphas, from));
+      this.floats(betasAt, from.length).set(picked(attention.betas, from));
+    }
     const [weight, firstMoment, secondMoment] = this.at;
     const update = { weight, firstMoment, secondMoment, rows: rowsAt, starts: startsAt, texts: textsAt };
-    const rest = { count: rows.length, gradients: gradientsAt, pooled: pooled ? pooledAt : 0 };
-    this.kernels.updateRows({ ...update, ...rest }, this.width, scalars);
+    const rest = { count: rows.length, gradients: gradientsAt, pooled: maxima ? pooledAt : 0 };
+    const attended = { query: attention ? queryAt : 0, alphas: alphasAt, betas: betasAt };
+    this.kernels.updateRows({ ...update, ...rest, ...attended }, this.width, scalars);
   }
 
-  /** The batch turned around: which texts have each row, rows in order of first occurrence. */
-  private byRow({ texts, offsets, ids }: NgramBatch): { rows: Uint32Array; starts: Int32Array; texts: Uint32Array } {
+  /** The batch turned around: which texts have each row, and as which n-gram, rows in order of first occurrence. */
+  private byRow({ texts, offsets, ids }: NgramBatch): {
+    rows: Uint32Array;
+    starts: Int32Array;
+    texts: Uint32Array;
+    from: Uint32Array;
+  } {
     const { place } = this;
     const rows = new Uint32Array(ids.length);
     const starts = new Int32Array(ids.length + 2);
@@ -165,11 +253,16 @@ class Shard {
     for (let i = 2; i <= count + 1; i++) starts[i] += starts[i - 1];
     // starts[p] is now where row p - 1 begins and moves on while its texts are put there.
     const textOf = new Uint32Array(ids.length);
+    const from = new Uint32Array(ids.length);
     for (let text = 0; text < texts; text++) {
-      for (let i = offsets[text]; i < offsets[text + 1]; i++) textOf[starts[place[ids[i]]]++] = text;
+      for (let i = offsets[text]; i < offsets[text + 1]; i++) {
+        const at = starts[place[ids[i]]]++;
+        textOf[at] = text;
+        from[at] = i;
+      }
     }
     for (let i = 0; i < count; i++) place[rows[i]] = 0;
-    return { rows: rows.subarray(0, count), starts: starts.subarray(0, count + 1), texts: textOf };
+    return { rows: rows.subarray(0, count), starts: starts.subarray(0, count + 1), texts: textOf, from };
   }
 
   /** Addresses of arrays of 4-byte elements behind the table; the memory grows as needed. */

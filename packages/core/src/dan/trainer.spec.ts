@@ -21,7 +21,12 @@ function randomBatch(seed: number, texts = 300): { batch: NgramBatch; targets: D
   return { batch: { texts, offsets, ids: Uint32Array.from(lists.flat()) }, targets: { teacher, labels } };
 }
 
-const trainer = (pooling: 'mean' | 'sum' | 'max', options: { shardBytes?: number; beta1?: number } = {}): DanTrainer =>
+const POOLINGS = ['mean', 'sum', 'max', 'attentive'] as const;
+
+const trainer = (
+  pooling: (typeof POOLINGS)[number],
+  options: { shardBytes?: number; beta1?: number } = {},
+): DanTrainer =>
   new DanTrainer({
     rows: ROWS,
     ...SIZES,
@@ -33,10 +38,12 @@ const trainer = (pooling: 'mean' | 'sum' | 'max', options: { shardBytes?: number
   });
 
 describe('DanTrainer', () => {
-  it.each(['mean', 'sum', 'max'] as const)('%s pooling: gradients are the slopes of the loss', (pooling) => {
+  it.each(POOLINGS)('%s pooling: gradients are the slopes of the loss', (pooling) => {
     const { batch, targets } = randomBatch(1);
     const options = { temperature: 2, weight: 0.6 };
     const model = trainer(pooling);
+    const random = new Random(8);
+    model.attention?.query.forEach((_, i, query) => (query[i] = i < SIZES.dimension ? 3 * random.normal() : 0));
     const before = model.weights();
     const at = (weights: typeof before): number => referenceLoss(weights, SIZES, pooling, batch, targets, options);
     // With beta1 = 0 the first moment after a step is the gradient.
@@ -53,25 +60,27 @@ describe('DanTrainer', () => {
       b1: model.dense.gradient('b1'),
       w2: Float32Array.from(before.w2, (_, i) => model.dense.gradient('w2')[Math.floor(i / 3) * 8 + (i % 3)]),
       b2: model.dense.gradient('b2'),
+      attention: model.attention?.state[1],
     };
-    const random = new Random(8);
-    for (const name of ['rows', 'w1', 'b1', 'w2', 'b2'] as const) {
+    const names = ['rows', 'w1', 'b1', 'w2', 'b2', ...(model.attention ? (['attention'] as const) : [])] as const;
+    for (const name of names) {
       for (let check = 0; check < 20; check++) {
-        const i = random.integer(before[name].length);
+        const i = random.integer(before[name]!.length);
         const moved = (by: number): { loss: number; value: number } => {
-          const values = before[name].slice();
+          const values = before[name]!.slice();
           values[i] += by;
           return { loss: at({ ...before, [name]: values }), value: values[i] };
         };
         const [up, down] = [moved(2e-4), moved(-2e-4)];
         const slope = (up.loss - down.loss) / (up.value - down.value);
-        expect(Math.abs(gradients[name][i] - slope)).toBeLessThan(0.02 * Math.abs(slope) + 3e-6);
+
+        expect(Math.abs(gradients[name]![i] - slope)).toBeLessThan(0.02 * Math.abs(slope) + 3e-6);
       }
     }
     expect(gradients.rows.some((g) => Math.abs(g) > 1e-4)).toBe(true);
   });
 
-  it.each(['mean', 'sum', 'max'] as const)('%s pooling: a table in many memories trains like one in one', (pooling) => {
+  it.each(POOLINGS)('%s pooling: a table in many memories trains like one in one', (pooling) => {
     const [one, many] = [trainer(pooling, { beta1: 0.9 }), trainer(pooling, { beta1: 0.9, shardBytes: 12 * 16 * 7 })];
     expect(many.table.weights).toHaveLength(6);
     for (let step = 0; step < 5; step++) {

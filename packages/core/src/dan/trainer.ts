@@ -4,6 +4,7 @@ import { invalid, ModelpressError } from '../errors';
 import { adamwScalars } from '../train/optimizer';
 import type { OptimizerConfig } from '../train/optimizer';
 import { Random } from '../train/random';
+import { Attention } from './attention';
 import { CHUNK, DenseLayers, maskKey } from './dense';
 import { danLoss } from './loss';
 import type { DanLossOptions, DanTargets } from './loss';
@@ -32,17 +33,22 @@ export interface DanWeights {
   readonly b1: Float32Array;
   readonly w2: Float32Array;
   readonly b2: Float32Array;
+  readonly attention?: Float32Array;
 }
 
 const padded = (size: number): number => Math.ceil(size / 8) * 8;
 /** Embeddings start uniform in +-this: small, so that means of a few n-grams move early. */
 const TABLE_RANGE = 0.1;
 
+const NONE = new Float32Array(0);
+
 export class DanTrainer {
   readonly table: DanTable;
   readonly dense: DenseLayers;
   private readonly width: number;
   private readonly stride: number;
+  /** Of attentive pooling alone. */
+  readonly attention: Attention | undefined;
   private stepsDone = 0;
 
   constructor(private readonly options: DanTrainerOptions) {
@@ -53,6 +59,7 @@ export class DanTrainer {
     this.table = new DanTable(rows, this.width, shardBytes);
     this.dense = new DenseLayers({ dimension: this.width, hidden: padded(hidden), classes: this.stride });
     this.dense.initialise({ dimension, hidden, classes }, seed);
+    this.attention = options.pooling === 'attentive' ? new Attention(this.width) : undefined;
     const random = new Random(seed + 1);
     for (const weights of this.table.weights) {
       for (let i = 0; i < weights.length; i++) {
@@ -68,7 +75,7 @@ export class DanTrainer {
   /** Logits of a batch, [texts, classes]. */
   logits(batch: NgramBatch): Float32Array {
     const { classes } = this.options;
-    const pooled = this.pool(batch);
+    const { pooled } = this.pool(batch);
     const result = new Float32Array(batch.texts * classes);
     this.dense.setMask(0, [0, 0]);
     for (let first = 0; first < batch.texts; first += CHUNK) {
@@ -87,7 +94,8 @@ export class DanTrainer {
    */
   train(batch: NgramBatch, targets: DanTargets, options: DanLossOptions, learningRate: number): number {
     const { pooling, optimizer } = this.options;
-    const pooled = this.pool(batch);
+    const forward = this.pool(batch);
+    const { pooled } = forward;
     const gradients = new Float32Array(pooled.length);
     const loss = this.backward(batch, pooled, targets, options, gradients);
     if (!Number.isFinite(loss)) {
@@ -99,7 +107,13 @@ export class DanTrainer {
     this.stepsDone++;
     const scalars = adamwScalars(optimizer, this.stepsDone, learningRate, optimizer.weightDecay, 1);
     this.dense.update(scalars);
-    this.table.update(batch, gradients, pooling === 'max' ? pooled : undefined, scalars);
+    const attention = this.attention?.backward(this.table, batch, forward, gradients, scalars);
+    this.table.update(
+      batch,
+      gradients,
+      { ...(pooling === 'max' && { maxima: pooled }), ...(attention && { attention }) },
+      scalars,
+    );
     return loss;
   }
 
@@ -119,17 +133,19 @@ export class DanTrainer {
       b1: this.dense.weight('b1').slice(0, hidden),
       w2: unpadded(this.dense.weight('w2'), hidden, classes, this.stride),
       b2: this.dense.weight('b2').slice(0, classes),
+      ...(this.attention && { attention: this.attention.query.slice(0, dimension) }),
     };
   }
 
   /** Weights alone: what is kept as the best. */
   get weightArrays(): Float32Array[] {
-    return [...this.table.weights, ...this.dense.weights];
+    const query = this.attention ? [this.attention.query] : [];
+    return [...this.table.weights, ...this.dense.weights, ...query];
   }
 
   /** Weights and moments: what training goes on from. */
   get stateArrays(): Float32Array[] {
-    return [...this.table.state, ...this.dense.state];
+    return [...this.table.state, ...this.dense.state, ...(this.attention?.state ?? [])];
   }
 
   /** After `stateArrays` were written: the step that they belong to. */
@@ -137,11 +153,14 @@ export class DanTrainer {
     this.stepsDone = step;
   }
 
-  private pool(batch: NgramBatch): Float32Array {
+  /** The texts' vectors; `alphas` are the weights of attentive pooling. */
+  private pool(batch: NgramBatch): { pooled: Float32Array; alphas: Float32Array } {
+    const { pooling } = this.options;
+    if (this.attention) return this.attention.pool(this.table, batch);
     const pooled = new Float32Array(batch.texts * this.width);
-    this.table.pool(batch, this.options.pooling, pooled);
-    if (this.options.pooling === 'mean') divideByCounts(batch, pooled, this.width);
-    return pooled;
+    this.table.pool(batch, pooling === 'attentive' ? 'mean' : pooling, pooled);
+    if (pooling === 'mean') divideByCounts(batch, pooled, this.width);
+    return { pooled, alphas: NONE };
   }
 
   private backward(
