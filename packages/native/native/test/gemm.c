@@ -1,7 +1,8 @@
 /** @file The bfloat16 product against the float64 product of operands that were rounded by arithmetic, not by bits. */
 #include <math.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "check.h"
 
@@ -14,8 +15,9 @@ static double rounded(double value) {
   return fabs(nearest) >= 0x1p128 ? copysign(INFINITY, nearest) : nearest;
 }
 
-static void reference(const mp_gemm_shape *s, const float *a, const float *b, const float *bias, double *y,
-                      double *tolerance) {
+/** @param before what Y held, for `accumulate` */
+static void reference(const mp_gemm_shape *s, const float *a, const float *b, const float *bias, const float *before,
+                      double *y, double *tolerance) {
   for (size_t item = 0; item < s->batch; item++, a += s->m * s->k, b += s->k * s->n) {
     for (size_t i = 0; i < s->m; i++) {
       for (size_t j = 0; j < s->n; j++) {
@@ -27,7 +29,8 @@ static void reference(const mp_gemm_shape *s, const float *a, const float *b, co
           sum += term;
           size += fabs(term);
         }
-        *y++ = s->alpha * sum + (bias ? bias[j] : 0);
+        *y++ = s->alpha * sum + (s->accumulate ? *before : bias ? bias[j] : 0);
+        before++;
         *tolerance++ = 0x1p-23 * ((double)s->k + 2) * (fabs((double)s->alpha) * size + 1);
       }
     }
@@ -35,15 +38,19 @@ static void reference(const mp_gemm_shape *s, const float *a, const float *b, co
 }
 
 static void check_shape(const mp_gemm_shape *s, mp_cpu cpu) {
+  const size_t bytes = s->batch * s->m * s->n * sizeof(float);
   const size_t count = s->batch * s->m * s->n;
   float *a = random_floats(s->batch * s->m * s->k);
   float *b = random_floats(s->batch * s->k * s->n);
-  float *bias = random_below(2) ? random_floats(s->n) : NULL;
-  float *y = random_floats(count);
-  float *again = random_floats(count);
+  float *bias = !s->accumulate && random_below(2) ? random_floats(s->n) : NULL;
+  float *before = random_floats(count);
+  float *y = floats(count);
+  float *again = floats(count);
+  memcpy(y, before, bytes);
+  memcpy(again, before, bytes);
   double *expected = malloc((count + 1) * sizeof *expected);
   double *tolerance = malloc((count + 1) * sizeof *tolerance);
-  reference(s, a, b, bias, expected, tolerance);
+  reference(s, a, b, bias, before, expected, tolerance);
   char what[160];
   snprintf(what, sizeof what, "%s %zu x %zux%zux%zu %c%c", mp_cpu_name(cpu), s->batch, s->m, s->k, s->n,
            s->transpose_a ? 'T' : 'N', s->transpose_b ? 'T' : 'N');
@@ -61,6 +68,7 @@ static void check_shape(const mp_gemm_shape *s, mp_cpu cpu) {
   if (s->batch == 1) {
     void *packed = scratch_of(mp_bf16_pack_size(&more, s));
     scratch = scratch_of(mp_bf16_gemm_packed_scratch(&more, s));
+    memcpy(again, before, bytes);
     CHECK(mp_bf16_pack(&more, s, b, packed) == MP_OK, "%s", what);
     CHECK(mp_bf16_gemm_packed(&more, s, a, packed, bias, again, scratch) == MP_OK, "%s", what);
     check_same(what, again, y, count);
@@ -71,6 +79,7 @@ static void check_shape(const mp_gemm_shape *s, mp_cpu cpu) {
   free(expected);
   release(again);
   release(y);
+  release(before);
   if (bias) release(bias);
   release(b);
   release(a);
@@ -126,6 +135,7 @@ void test_gemm(void) {
           .transpose_a = (int)random_below(2),
           .transpose_b = (int)random_below(2),
           .alpha = random_below(2) ? 1.0f : random_float(),
+          .accumulate = random_below(4) == 0,
       };
       check_shape(&shape, cpu);
     }
