@@ -41,7 +41,7 @@ export const STAGES_WITHOUT_STRUCTURE =
   'evaluate, benchmark, quantize, finetune, distill from logits, and prune of single weights';
 
 /** Stages that build the model anew. */
-const NEEDS_OWN_GRAPH = 'removal of neurons, heads and layers, layer selection and export to Hugging Face';
+const NEEDS_OWN_GRAPH = 'removal of layers and hidden dimensions, layer selection and export to Hugging Face';
 
 /** The import so far: what goes into the manifest besides what the file itself says. */
 interface Recognised {

@@ -103,16 +103,27 @@ function modelIssues(config: PruneConfig, model: Manifest): Issue[] {
     const message = `The structure of the ${model.architecture} model is not known: only weight, n-of-m and block pruning are possible.`;
     return [...lacking, { path: 'granularity', code: 'no-structure', message }];
   }
-  if (!isOurs(model.architecture)) {
-    const message = `The graph of "${model.name}" was kept as another toolchain made it, and neurons are removed by building a model anew: import it without keepGraph. Weight, n-of-m and block pruning are possible.`;
-    return [...lacking, { path: 'granularity', code: 'foreign-graph', message }];
-  }
   return [
     ...lacking,
     ...outputIssues(config),
+    ...(isOurs(model.architecture) ? [] : foreignIssues(config)),
     ...emptyingIssues(config, model.structure.layers),
     ...hiddenIssues(config, model, model.structure),
   ];
+}
+
+/** What cannot be cut out of a graph that another toolchain made; our own are built anew. */
+function foreignIssues({ granularity, hidden, heads, target, targets }: PruneConfig): Issue[] {
+  const wanted: [path: string, isAsked: boolean, what: string][] = [
+    ['granularity', granularity.type === 'layer', 'whole layers cannot go'],
+    ['hidden', hidden > 0, 'hidden dimensions cannot go'],
+    ['heads', heads === 'exact', 'heads must end up equal (`equal` or `padded`)'],
+    ['target', Math.max(target, ...Object.values(targets)) === 1, 'something of every block must stay'],
+  ];
+  return wanted.flatMap(([path, isAsked, what]): Issue[] => {
+    const message = `The graph was kept as another toolchain made it, and is cut in place: ${what}. Imported without keepGraph it may be one that can be built anew.`;
+    return isAsked ? [{ path, code: 'foreign-graph', message }] : [];
+  });
 }
 
 /** Components whose outputs have no target of their own when neurons go. */

@@ -18,6 +18,7 @@ export function cutVocabulary(bundle: Bundle, source: TokenizerSource, keep: Voc
   const model = clone(bundle.model);
   const table = tokenTable(model.graph);
   table.constant = rowsOf(table.constant!, keep.ids);
+  table.shape = table.constant.dims;
   renumberComparisons(model, keep);
   const kept = new Set(keep.ids);
   const vocabulary = idsByToken(source.definition);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readBundle, writeBundle } from '../bundle';
 import type { Manifest } from '../bundle';
 import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { importOnnx } from '../models';
 import { STAGES } from '../stages';
 import type { StageContext, StageResult } from '../stages';
 import { writeModel } from '../onnx';
@@ -60,6 +61,18 @@ describe('neuron pruning', () => {
     const again = await STAGES.prune.run(config, context('again', once));
     const smaller = await readBundle(join(folder, 'again', 'output', again.model!));
     expect(smaller.manifest.parameters.total).toBeLessThan(manifest.parameters.total);
+  });
+
+  it('cuts neurons out of a graph that another toolchain made', async () => {
+    const { bundle } = await importOnnx(trained, { keepGraph: true, task: 'classification' });
+    const { labels } = await readBundle(trained);
+    await writeBundle(join(folder, 'foreign'), { ...bundle, labels });
+    const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, target: 0.5 });
+    const result = await STAGES.prune.run(config, context('foreign-run', join(folder, 'foreign')));
+    expect(accuracyOf(result)).toBeGreaterThan(0.9);
+    const { manifest } = await readBundle(join(folder, 'foreign-run', 'output', result.model!));
+    expect(manifest.architecture).toBe('foreign');
+    expect(manifest.parameters.total).toBeLessThan(bundle.manifest.parameters.total);
   });
 
   it('takes W_Q and W_K to 100 %: attention becomes a mean over values', async () => {
@@ -285,13 +298,15 @@ describe('refusals at submit', () => {
     expect(issues.map(({ code }) => code)).toEqual(expect.arrayContaining(['no-component', 'no-structure']));
   });
 
-  it('names a graph that another toolchain made', async () => {
+  it('names what cannot be cut out of a graph that another toolchain made', async () => {
     const { manifest } = await readBundle(trained);
-    const issues = pruneIssues(pruneSchema.parse({}), {
-      model: { ...manifest, architecture: 'foreign' },
-      datasets: {},
-    });
-    expect(issues.map(({ code }) => code)).toContain('foreign-graph');
+    const model: Manifest = { ...manifest, architecture: 'foreign' };
+    const pathsOf = (settings: object): string[] =>
+      pruneIssues(pruneSchema.parse(settings), { model, datasets: {} }).map(({ path }) => path);
+    expect(pathsOf({})).toEqual([]);
+    expect(pathsOf({ hidden: 0.1 })).toEqual(['hidden']);
+    expect(pathsOf({ heads: 'exact', targets: { W_I: 1 } })).toEqual(['heads', 'target']);
+    expect(pathsOf({ granularity: { type: 'layer' } })).toEqual(['granularity']);
   });
 
   it('names a vocabulary that cannot be cut', async () => {

@@ -79,7 +79,7 @@ interface HeadSlot {
 }
 
 /** Heads that keep a value dimension; the others contribute nothing. */
-function headSlots(sizes: LayerSizes, keep: LayerKeep, layout: HeadLayout): HeadSlot[] {
+export function headSlots(sizes: LayerSizes, keep: LayerKeep, layout: HeadLayout): HeadSlot[] {
   const starts = (dims: readonly number[]): number[] => dims.map((_, h) => dims.slice(0, h).reduce((a, b) => a + b, 0));
   const [queryStarts, valueStarts] = [starts(sizes.queryDims), starts(sizes.valueDims)];
   const slots = sizes.valueDims.flatMap((_, h): HeadSlot[] => {
@@ -97,7 +97,7 @@ function headSlots(sizes: LayerSizes, keep: LayerKeep, layout: HeadLayout): Head
   return slots.map((slot) => ({ query: pad(slot.query, queryWidth), value: pad(slot.value, valueWidth) }));
 }
 
-const sizesOf = (slots: readonly HeadSlot[], ffn: number): LayerSizes => ({
+export const sizesOf = (slots: readonly HeadSlot[], ffn: number): LayerSizes => ({
   heads: slots.length,
   queryDims: slots.map((slot) => slot.query.length),
   valueDims: slots.map((slot) => slot.value.length),
@@ -111,7 +111,7 @@ function componentsOf(entries: readonly ComponentEntry[], layer: number): LayerC
 }
 
 /** Replaces the layer's tensors in the map by their sliced versions. */
-function shrinkLayer(
+export function shrinkLayer(
   tensors: Map<string, Tensor>,
   components: LayerComponents,
   slots: readonly HeadSlot[],

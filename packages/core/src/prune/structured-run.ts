@@ -20,6 +20,7 @@ import { parameterNames } from '../passes';
 import { importanceOf } from './config';
 import type { PruneConfig } from './config';
 import { equalHeads } from './equal-heads';
+import { shrinkForeign, straighten, tryShrinkForeign } from './foreign-shrink';
 import { keepPlan, removedShare, selectNeurons } from './neurons';
 import type { KeepPlan, NeuronKind, NeuronTargets } from './neurons';
 import { hiddenFromMasks, hiddenMasks, neuronMasks, planFromMasks } from './neuron-masks';
@@ -39,12 +40,17 @@ export interface StructuredResult extends Omit<TrainingOutcome, 'trainer'> {
 export async function pruneStructured(
   config: PruneConfig,
   context: TrainingContext,
-  bundle: Bundle,
+  original: Bundle,
   data: TokenizedData,
   loss: TaskLoss,
 ): Promise<StructuredResult> {
+  const structure = requireStructure(original);
+  const isForeign = !isOurs(original.manifest.architecture);
+  const bundle = isForeign ? straighten(original) : original;
+  if (isForeign) await tryShrinkForeign(bundle, context.threads);
   const { manifest, model } = bundle;
-  const structure = requireStructure(bundle);
+  // A foreign graph is cut and not built anew: something of every block has to stay.
+  const selection = isForeign ? { ...config, floor: Math.max(config.floor, Number.EPSILON) } : config;
   const targets = neuronTargets(config);
   const stepsPerEpoch = Math.ceil(data.train.epoch(0).count / config.accumulate);
   const phases = pruningPhases(config, stepsPerEpoch);
@@ -66,7 +72,7 @@ export async function pruneStructured(
         const due = phases.dueAfter(step);
         if (due === undefined) return;
         const groups = meter.groups(kindsOf(targets));
-        const chosen = keepPlan(structure, selectNeurons(groups, scaled(targets, due), config), meter.pooler());
+        const chosen = keepPlan(structure, selectNeurons(groups, scaled(targets, due), selection), meter.pooler());
         const plan = config.heads === 'equal' ? equalHeads(structure, chosen, groups) : chosen;
         plan.layers.forEach((keep, layer) => {
           removedLayers[layer] = Number(keep === null);
@@ -83,7 +89,7 @@ export async function pruneStructured(
   const trainable = parameterNames(model);
   const options = { manifest, ...stream, trainable, loss, data, config: training, hooks };
   return trainOn({ ...options, mayKeep: () => isComplete }, context, ({ trainer, ...outcome }) => {
-    const hidden = hiddenFromMasks(bundle, masks);
+    const hidden = config.hidden > 0 ? hiddenFromMasks(bundle, masks) : undefined;
     const { layers: masked } = planFromMasks(manifest.components, structure, masks);
     const layers = masked.map((keep, layer) => (removedLayers[layer] ? null : keep));
     const plan: KeepPlan = { layers, ...(hidden && { hidden }) };
@@ -92,7 +98,9 @@ export async function pruneStructured(
     const trained = { ...bundle, model: withWeights(model, trainer), manifest: { ...manifest, provenance } };
     return {
       ...outcome,
-      bundle: shrink(trained, plan, { heads: config.heads === 'exact' ? 'exact' : 'padded' }),
+      bundle: isForeign
+        ? shrinkForeign(trained, plan)
+        : shrink(trained, plan, { heads: config.heads === 'exact' ? 'exact' : 'padded' }),
       plan,
       removed: removedShare(structure, plan),
       recoveryFrom: phases.recoveryFrom,
@@ -127,14 +135,14 @@ function withWeights(model: Model, { slabs }: Trainer): Model {
 export const isOurs = (architecture: Architecture): boolean =>
   TRANSFORMER_ARCHITECTURES.some((name) => name === architecture);
 
-/** @throws unsupported `prune.no-structure` when the manifest does not describe a transformer of ours */
+/** @throws unsupported `prune.no-structure` when the manifest does not describe a transformer, `export.rewritten` */
 export function requireStructure({ manifest }: Bundle): Structure {
   const rewritten = rewrittenGraph(manifest);
   if (rewritten) throw unsupported('export.rewritten', rewritten);
-  if (manifest.structure && isOurs(manifest.architecture)) return manifest.structure;
+  if (manifest.structure) return manifest.structure;
   throw unsupported(
     'prune.no-structure',
-    `The ${manifest.architecture} model "${manifest.name}" cannot be built anew with other sizes, so only single weights, n-of-m and blocks can be pruned.`,
+    `The structure of the ${manifest.architecture} model "${manifest.name}" is not known, so only single weights, n-of-m and blocks can be pruned.`,
   );
 }
 
