@@ -71,7 +71,9 @@ async function main(): Promise<void> {
       executables.map((executable) => () => executable.run(feeds)),
       { warmup: 3, minRounds: 10, maxRounds: 500, seconds: Number(args.seconds) },
     );
-    console.log(`${shape.batch}x${shape.sequence}, ${samples[0].length} rounds, ${median(samples[0]).toFixed(2)} ms as they are`);
+    console.log(
+      `${shape.batch}x${shape.sequence}, ${samples[0].length} rounds, ${median(samples[0]).toFixed(2)} ms as they are`,
+    );
     WAYS.forEach(({ name }, i) => {
       const paired = median(samples[i].map((ms, round) => ms / samples[0][round]));
       console.log(`  ${name}: FLOPs ${(flops[i] / flops[0]).toFixed(3)}, time ${paired.toFixed(3)}`);

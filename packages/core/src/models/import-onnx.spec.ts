@@ -133,7 +133,7 @@ describe('importOnnx', () => {
     const { bundle, warnings } = await importOnnx(dir);
     expect(bundle.manifest).toMatchObject({ architecture: 'foreign', structure: { hidden: 8 } });
     expect(warnings[0]).toMatch(
-      /^The graph stays as it is \(built as bert, its outputs differ by .*\): removal of neurons/,
+      /^The graph stays as it is \(built as bert, its outputs differ by .*\): removal of layers and hidden/,
     );
   });
 

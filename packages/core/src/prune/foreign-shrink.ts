@@ -111,7 +111,7 @@ export async function tryShrinkForeign(bundle: Bundle, threads: number): Promise
   }
   const sequence = Math.min(TRIAL.sequence, manifest.maxLength);
   const feeds = syntheticInputs(manifest, structure.vocabulary, { batch: TRIAL.batch, sequence }, 0);
-  const outputs = [];
+  const outputs: Float32Array[] = [];
   for (const { model } of [masked, shrinkForeign(masked, plan)]) {
     const executable = await ortRuntime.compile(model, { threads });
     outputs.push((await executable.run(feeds))[manifest.output].data as Float32Array);
