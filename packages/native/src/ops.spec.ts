@@ -332,4 +332,56 @@ describeNative('the operators of the domain modelpress', () => {
       await expect(runAll({ op, inputs, outputs, dynamic: true })).rejects.toThrow(message);
     });
   });
+
+  it('computes or refuses whatever the shapes and attributes, and goes on', async () => {
+    const dims = fc.array(fc.integer({ min: 0, max: 20 }), { maxLength: 4 });
+    const attributes = fc.record(
+      {
+        transA: fc.integer().map(int),
+        transB: fc.integer({ min: 0, max: 1 }).map(int),
+        alpha: fc.float().map(float),
+        epsilon: fc.float().map(float),
+        tanh: fc.integer().map(int),
+      },
+      { requiredKeys: [] },
+    );
+    const [inputs, outputs] = [
+      { Bf16Gemm: 3, Gelu: 1, GeluGrad: 2, SoftmaxGrad: 2, LayerNormGrad: 5, ResidualNorm: 5 } as const,
+      { Bf16Gemm: 1, Gelu: 1, GeluGrad: 1, SoftmaxGrad: 1, LayerNormGrad: 3, ResidualNorm: 4 } as const,
+    ];
+    const op = fc.constantFrom(...(Object.keys(inputs) as (keyof typeof inputs)[]));
+    // often the shapes agree: then it gets as far as the kernel
+    const shapes = fc.oneof(
+      fc.array(dims, { minLength: 5, maxLength: 5 }),
+      dims.map((shape) => [shape, shape, shape.slice(-1), shape.slice(-1), shape]),
+      dims.map((shape) => [shape, shape, shape.slice(-1), [...shape.slice(0, -1), 1], [...shape.slice(0, -1), 1]]),
+    );
+    let computed = 0;
+    await fc.assert(
+      fc.asyncProperty(op, shapes, attributes, async (name, all, given) => {
+        const model = nodeModel({
+          op: name,
+          domain: 'modelpress',
+          inputs: Object.fromEntries(
+            all.slice(0, inputs[name]).map((shape, i) => [`x${i}`, { shape: shape.map((_, d) => `x${i}d${d}`) }]),
+          ),
+          outputs: Object.fromEntries(Array.from({ length: outputs[name] }, (_, i) => [`y${i}`, { shape: ['n'] }])),
+          attributes: given,
+        });
+        const session = await library.createSession(model, { threads: 2 });
+        const fed = all.slice(0, inputs[name]).map((shape) => tensor(shape, values(size(shape))));
+        const results = await session
+          .run(
+            fed,
+            session.outputs.map(() => null),
+          )
+          .catch((error: unknown) => error);
+        session.release();
+        if (Array.isArray(results)) computed++;
+        else expect(results).toMatchObject({ code: 'ort.2', message: expect.stringContaining(`modelpress.${name}`) });
+      }),
+      { numRuns: 300, seed: 8 },
+    );
+    expect(computed).toBeGreaterThan(30);
+  });
 });
