@@ -63,7 +63,9 @@ async function student(name: string, setting: Setting, teacher: string, data: st
   const model = join(output, 'model');
   if (existsSync(join(model, 'manifest.json'))) return model;
   for (const each of [output, checkpoints]) mkdirSync(each, { recursive: true });
-  const config = { student: STUDENTS[name], batchSize: 64, maxLength: 64, ...SETTINGS[setting] };
+  // From labels alone, a DAN has no teacher to start its rows from either.
+  const start = setting === 'scratch' && name.startsWith('dan') ? { start: 'random' } : {};
+  const config = { student: { ...STUDENTS[name], ...start }, batchSize: 64, maxLength: 64, ...SETTINGS[setting] };
   await STAGES.distill.run(STAGES.distill.schema.parse(config), {
     model: teacher,
     baseline: teacher,
