@@ -9,43 +9,43 @@ import type { StageResult } from '../stages';
 import { readDatasetInfo } from '../text';
 
 let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'modelpress-compose-'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
+let dataset: string;
+let dense: string;
 
 const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
 
-describe('prune, factorize, share and quantize in one recipe', () => {
-  it('each read the model of the stage before, and the task survives', async () => {
-    const dataset = writeColours(join(folder, 'data'));
-    const scratch = { layers: 1, hidden: 64, heads: 2, ffn: 128, vocabulary: 120 };
-    const start = STAGES.finetune.schema.parse({ ...training, epochs: 8, scratch });
-    const dense = await STAGES.finetune.run(start, stageContext(join(folder, 'dense'), dataset));
-    let model = join(folder, 'dense', 'output', dense.model!);
-    const original = await readManifest(model);
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'modelpress-compose-'));
+  dataset = writeColours(join(folder, 'data'));
+  const scratch = { layers: 1, hidden: 64, heads: 2, ffn: 128, vocabulary: 120 };
+  const config = STAGES.finetune.schema.parse({ ...training, epochs: 6, scratch });
+  const { model } = await STAGES.finetune.run(config, stageContext(join(folder, 'dense'), dataset));
+  dense = join(folder, 'dense', 'output', model!);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
 
+describe('prune, factorize and quantize in one recipe', () => {
+  it('each read the model of the stage before, and the task survives', async () => {
+    const original = await readManifest(dense);
     const recipe = recipeSchema.parse({
       name: 'compose',
       stages: [
-        { type: 'prune', config: { ...training, target: 0.4, epochs: 2, pruningEpochs: 1 } },
+        { type: 'prune', config: { ...training, target: 0.4, epochs: 1.5, pruningEpochs: 0.5 } },
         {
           type: 'factorize',
-          config: { ...training, components: ['W_I', 'W_O'], budget: { type: 'rank', rank: 16 }, epochs: 2 },
+          config: { ...training, components: ['W_I', 'W_O'], budget: { type: 'rank', rank: 16 }, epochs: 1 },
         },
-        { type: 'quantize', config: { exclude: { components: ['embeddings'] } } },
+        { type: 'quantize', config: { form: 'matmul-integer' } },
         { type: 'evaluate' },
       ],
     });
     const stages = resolveRecipe(recipe, STAGES);
     const inputs = { model: original, datasets: { data: await readDatasetInfo(dataset) } };
     expect(checkInputs(stages, inputs)).toEqual([]);
+    let model = dense;
     let result: StageResult | undefined;
     for (const { id, config, definition } of stages) {
-      const context = {
-        ...stageContext(join(folder, id), dataset, model),
-        baseline: join(folder, 'dense', 'output', dense.model!),
-      };
+      const context = stageContext(join(folder, id), dataset, model);
       result = await definition.run(config, context);
       if (result.model !== undefined) model = join(context.output, result.model);
     }
@@ -62,8 +62,7 @@ describe('prune, factorize, share and quantize in one recipe', () => {
   });
 
   it('refuse orders that cannot work before anything runs', async () => {
-    const dataset = writeColours(join(folder, 'data'));
-    const model = await readManifest(join(folder, 'dense', 'output', 'model'));
+    const model = await readManifest(dense);
     const data = await readDatasetInfo(dataset);
     const problems = (...types: string[]): { field: string; code: string }[] => {
       const recipe = recipeSchema.parse({ name: 'order', stages: types.map((type) => ({ type })) });

@@ -137,7 +137,7 @@ describe('codebooks', () => {
     'of 1 bit recover by training (%s), and can be fine-tuned as they are',
     async (train) => {
       const lost = await run('share', `one-${train}`, share(1));
-      const settings = { ...training, ...share(1, { train }), epochs: 6, distill: {} };
+      const settings = { ...training, ...share(1, { train }), epochs: 4, distill: {} };
       const recovered = await run('share', `trained-${train}`, settings);
       expect(await evaluated(`after-${train}`, recovered.folder)).toBeGreaterThan(
         await evaluated(`before-${train}`, lost.folder),
