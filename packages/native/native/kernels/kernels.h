@@ -156,22 +156,6 @@ typedef struct {
 
 mp_status mp_residual_norm(const mp_context *context, const mp_residual_norm_arguments *arguments);
 
-/* ---- optimizer ------------------------------------------------------------------------------------------------------ */
-
-/** One step of AdamW (Loshchilov and Hutter 2019): w -= lr (mhat / (sqrt(vhat) + epsilon) + decay w). */
-typedef struct {
-  size_t count;
-  float *weight, *first_moment, *second_moment;
-  const float *gradient;
-  /** Multiplies the gradient: clipping and accumulation. */
-  float gradient_scale;
-  float learning_rate, beta1, beta2, epsilon, weight_decay;
-  /** 1 - beta^step */
-  float bias_correction1, bias_correction2;
-} mp_adamw_arguments;
-
-mp_status mp_adamw(const mp_context *context, const mp_adamw_arguments *arguments);
-
 /* ---- sparse weights --------------------------------------------------------------------------------------------------- */
 
 /** Which weights of W [k, n] (inputs x outputs) are kept together. */
