@@ -54,12 +54,11 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
 
 /** Settings that read the teacher's word vectors, and what to set without them. */
 function readsWordVectors({ student, augment, mode }: DistillConfig): [path: string, instead: string][] {
-  const starts = student.type === 'dan' && student.start === 'teacher';
+  const found: [string, string][] = [];
+  if (student.type === 'dan' && student.start === 'teacher') found.push(['student.start', 'set it to "random"']);
   const replaces = mode === 'standard' && augment.texts > 0 && augment.by.includes('replace');
-  return [
-    ...(starts ? [['student.start', 'set it to "random"'] as [string, string]] : []),
-    ...(replaces ? [['augment.by', 'leave "replace" out'] as [string, string]] : []),
-  ];
+  if (replaces) found.push(['augment.by', 'leave "replace" out']);
+  return found;
 }
 
 /** Training settings away from their defaults that the DAN's own loop does not have. */

@@ -35,7 +35,10 @@ const dan = z
     ngrams: z.int().min(1).max(4_000_000).default(1_000_000).describe('Most frequent n-grams to know.'),
     dimension: z.int().min(8).max(4096).default(256).describe('Width of the table.'),
     hidden: z.int().min(8).max(4096).optional().describe('Neurons of the dense layer; default: the dimension.'),
-    pooling: z.enum(['mean', 'sum', 'max', 'attentive']).default('mean').describe('How the vectors of a text become one.'),
+    pooling: z
+      .enum(['mean', 'sum', 'max', 'attentive'])
+      .default('mean')
+      .describe('How the vectors of a text become one.'),
     start: z
       .enum(['teacher', 'random'])
       .default('teacher')
