@@ -3,7 +3,7 @@ import { Tensor, float, int } from '../../core/src/graph';
 import type { Attribute } from '../../core/src/graph';
 import { erf } from '../../core/src/ops/unary';
 import { describeNative, nativeLibrary, nodeModel, numbersOf, tensor, values } from '../test/support';
-import type { NativeTensor } from '.';
+import type { NativeError, NativeTensor } from '.';
 
 interface Call {
   readonly op: string;
@@ -370,15 +370,18 @@ describeNative('the operators of the domain modelpress', () => {
         });
         const session = await library.createSession(model, { threads: 2 });
         const fed = all.slice(0, inputs[name]).map((shape) => tensor(shape, values(size(shape))));
-        const results = await session
+        const outcome = await session
           .run(
             fed,
             session.outputs.map(() => null),
           )
-          .catch((error: unknown) => error);
+          .then(
+            () => 'computed',
+            ({ code, message }: NativeError) => `${code}: ${message}`,
+          );
         session.release();
-        if (Array.isArray(results)) computed++;
-        else expect(results).toMatchObject({ code: 'ort.2', message: expect.stringContaining(`modelpress.${name}`) });
+        if (outcome === 'computed') computed++;
+        expect(outcome).toMatch(new RegExp(`^computed$|^ort\\.2: .*modelpress\\.${name}: `));
       }),
       { numRuns: 300, seed: 8 },
     );
