@@ -5,7 +5,7 @@ import { NATIVE_FILE, readBundle, readManifest, writeBundle } from '../bundle';
 import { clone } from '../graph';
 import { writeModel } from '../onnx';
 import { findSites } from '../quantize';
-import { nativeObstacle, nativeRuntime, ortRuntime } from '../runtime';
+import { nativeObstacle, nativeRuntime, ortRuntime, switchNative } from '../runtime';
 import { SPARSE_PATTERNS } from '../sparse';
 import { rewriteSparse, weightOf } from '../sparse/rewrite';
 import { accelerateStage } from './accelerate';
@@ -60,6 +60,24 @@ describeNative('accelerate stage (needs the native runtime)', () => {
     const copy = temporaryFolder();
     await writeBundle(copy, await readBundle(model));
     expect((await readManifest(copy)).native).toBeUndefined();
+  });
+
+  it('without the native runtime is refused, and its result is timed as plain ONNX with a warning', async () => {
+    const context = testContext({ model: pruned });
+    await accelerateStage.run(config(), context);
+    const model = join(context.output, 'model');
+    const grid = { batches: [1], sequences: [8], seconds: 0.1, memory: false, endToEnd: false };
+    switchNative('off');
+    try {
+      const { warnings } = await benchmarkStage.run(benchmarkStage.schema.parse(grid), testContext({ model }));
+      expect(warnings).toContainEqual(expect.stringContaining('ran as plain ONNX'));
+      await expect(accelerateStage.run(config(), testContext({ model: pruned }))).rejects.toMatchObject({
+        kind: 'unsupported',
+        code: 'runtime.native',
+      });
+    } finally {
+      switchNative('auto');
+    }
   });
 
   it.each(SPARSE_PATTERNS)('rewrites every product to pattern %s without changing answers', async (pattern) => {
