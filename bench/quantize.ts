@@ -214,6 +214,7 @@ async function main(): Promise<void> {
     'accuracy',
     'macro-F1',
     'same label',
+    'KL x 1000',
     'model.onnx',
     'of float',
     'seconds to make',
