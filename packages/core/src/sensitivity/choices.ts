@@ -57,13 +57,17 @@ export interface Treatment {
   readonly bytes: (weight: string) => number;
 }
 
+/** Weights that share a scale. */
+const BLOCK = 32;
+
 export function treat(choice: Choice, model: Model, entries: readonly ComponentEntry[]): Treatment {
   switch (choice.type) {
     case 'int8':
       return quantized(model, entries, { kind: 'dynamic', form: 'matmul-integer' }, 1);
     case 'weights': {
-      const format = { bits: choice.bits, block: 32, symmetric: true } as const;
-      return quantized(model, entries, { kind: 'weight-only', ...format, compute: 'float32' }, choice.bits / 8);
+      const format = { bits: choice.bits, block: BLOCK, symmetric: true } as const;
+      const bytesPerWeight = choice.bits / 8 + 4 / BLOCK; // a float32 scale for each block
+      return quantized(model, entries, { kind: 'weight-only', ...format, compute: 'float32' }, bytesPerWeight);
     }
     case 'prune':
       return pruned(model, entries, choice.share);

@@ -1,6 +1,7 @@
 /** @file What the sensitivity stage shows: heat maps of each choice, and tables of layers and components. */
 import type { Shape } from '../bench/inputs';
-import { formatBytes, formatChange, formatNumber, metricName } from '../report/format';
+import { isShare } from '../evaluate';
+import { formatBytes, formatChange, formatNumber, formatValue, metricName } from '../report/format';
 import type { Measurement, ReportSection } from '../report/measurement';
 import { dropOf } from '../sensitivity/drop';
 import type { Effect, Sensitivity } from '../sensitivity/effects';
@@ -39,7 +40,7 @@ function heatmap(choice: string, effects: readonly Effect[]): ReportSection[] {
   const components = COLUMNS.filter((name) => inLayers.some(({ component }) => component === name));
   const at = (layer: number, component: string): number | null => {
     const found = inLayers.find((cell) => cell.layer === layer && cell.component === component);
-    return found ? Number((MILLI * found.divergence).toPrecision(2)) : null;
+    return found ? rounded(MILLI * found.divergence) : null;
   };
   return [
     {
@@ -52,6 +53,9 @@ function heatmap(choice: string, effects: readonly Effect[]): ReportSection[] {
     },
   ];
 }
+
+/** Two digits; below a millionth of a nat nothing. */
+const rounded = (value: number): number => (value < 0.001 ? 0 : Number(value.toPrecision(2)));
 
 const COLUMNS = ['W_Q', 'W_K', 'W_V', 'W_AO', 'W_I', 'W_O'];
 
@@ -69,7 +73,7 @@ function table(choice: string, { effects, original, metric, rows, split }: Sensi
       group,
       formatNumber(MILLI * divergence),
       figures['loss'] === undefined ? null : formatNumber(figures['loss']),
-      figures[metric] === undefined ? null : formatNumber(figures[metric]),
+      figures[metric] === undefined ? null : figureOf(metric, figures[metric]),
       changeOf(metric, original[metric], figures[metric]),
       `${formatBytes(bytesBefore)} → ${formatBytes(bytesAfter)}`,
       speedup === undefined
@@ -80,8 +84,11 @@ function table(choice: string, { effects, original, metric, rows, split }: Sensi
   };
 }
 
+const figureOf = (metric: string, value: number): string =>
+  isShare(metric) ? formatValue(value, 'ratio') : formatNumber(value);
+
 function changeOf(metric: string, original: number | undefined, figure: number | undefined): string | null {
   if (original === undefined || figure === undefined) return null;
   if (dropOf(metric, original, figure) === 0) return '±0';
-  return formatChange(original, figure, original >= 0 && original <= 1 ? 'ratio' : '');
+  return formatChange(original, figure, isShare(metric) ? 'ratio' : '');
 }

@@ -30,7 +30,7 @@ a{color:inherit;text-underline-offset:3px}
 .pipeline .result{border-color:var(--now);font-weight:600}
 .verdict{margin:20px 0 0;padding:10px 14px;border-radius:8px;font-weight:600}
 .verdict.good{background:var(--good-bg)}.verdict.bad{background:var(--bad-bg)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(188px,1fr));gap:14px;margin:24px 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(188px,1fr));gap:14px;margin:24px 0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px}
 .card h2{font-size:13px;font-weight:500;color:var(--quiet);margin:0}
 .figure{font-size:25px;font-weight:650;margin:2px 0;letter-spacing:-.01em}
