@@ -105,7 +105,7 @@ function timesLower(a: Float64Array, v: Float64Array, w: Float64Array, start: nu
   }
 }
 
-/** What row i left of `end` (default: of the diagonal) adds, by itself and by symmetry. */
+/** What row i adds between column `start` and the diagonal, by itself and by symmetry. */
 function timesRow(a: Float64Array, v: Float64Array, w: Float64Array, start: number, i: number, n: number): void {
   const row = i * n;
   const vi = v[i];

@@ -1,4 +1,7 @@
-/** @file Products of small dense matrices in float64, row-major. Four sums are carried at a time, so that additions need not wait for each other. */
+/**
+ * @file Products of small dense matrices in float64, row-major. Four sums are carried at a time, so that additions need
+ * not wait for each other.
+ */
 
 /** Values of a matrix; weights are float32. */
 type Values = Float64Array | Float32Array;

@@ -2,7 +2,7 @@
 import type { Component, ComponentEntry } from '../bundle/manifest';
 import type { Graph, Node, Value } from '../graph';
 import { findSites } from '../quantize/sites';
-import type { LinearSite, Site, TableSite } from '../quantize/sites';
+import type { LinearSite, Site } from '../quantize/sites';
 
 /** A weight that every reader of can read as two. */
 export interface Target {
@@ -81,4 +81,3 @@ function terminalReaders(value: Value): Node[] {
 }
 
 export const isLinear = (site: Site): site is LinearSite => site.kind === 'linear';
-export const isTable = (site: Site): site is TableSite => site.kind === 'table';
