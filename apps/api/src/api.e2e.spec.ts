@@ -289,7 +289,7 @@ describe('a job from submission to report', () => {
 
   it('clones; pauses, resumes, cancels, retries; deletes', async () => {
     const changes = {
-      recipe: { ...RECIPE, stages: [{ type: 'append', config: { text: 'slow', steps: 500 } }] },
+      recipe: { name: RECIPE.name, stages: [{ type: 'append', config: { text: 'slow', steps: 500 } }] },
       name: 'slow',
     };
     const clone = await answer(await api.call('POST', `/v1/jobs/${job.id}/clone`, { json: changes }), jobDetail, 201);
