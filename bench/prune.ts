@@ -2,7 +2,7 @@
  * @file Prunes one fine-tuned bundle in several ways and prints accuracy, size and latency beside the dense model.
  *
  *   node --require ./tools/register-typescript.cjs bench/prune.ts --checkpoint DIR --data ../shared/data/trec \
- *     --keep DIR [--seed 0] [--epochs 4] [--only neurons-60,neurons-80] [--threads 2]
+ *     --keep DIR [--seed 0] [--epochs 4] [--only neurons-60,neurons-80] [--threads 2] [--precision bf16]
  *
  * Models are kept in --keep and not trained again, so a second run on a quiet machine only measures latency.
  */
@@ -28,6 +28,7 @@ const { values: args } = parseArgs({
     epochs: { type: 'string', default: '4' },
     only: { type: 'string' },
     threads: { type: 'string', default: '2' },
+    precision: { type: 'string', default: 'fp32' },
   },
 });
 const threads = Number(args.threads);
@@ -87,7 +88,7 @@ async function stage(
   const done = join(output, 'model');
   if (existsSync(join(done, 'manifest.json'))) return done;
   for (const dir of [output, checkpoints]) mkdirSync(dir, { recursive: true });
-  await STAGES[type].run(STAGES[type].schema.parse(config), {
+  await STAGES[type].run(STAGES[type].schema.parse({ ...config, precision: args.precision }), {
     model,
     baseline: undefined,
     datasets: { data },
