@@ -78,15 +78,16 @@ export async function recover(bundle: Bundle, options: RecoveryOptions): Promise
   });
 }
 
-/** @throws invalid `finetune.labels` when the data has labels that the model does not know */
+/** @throws invalid `code` when the data has labels that the model does not know */
 export function requireLabels(
   { labels, manifest }: Pick<Bundle, 'labels' | 'manifest'>,
   needed: readonly string[],
+  code = 'finetune.labels',
 ): void {
   const missing = needed.filter((label) => !labels.includes(label));
   if (missing.length === 0) return;
   throw invalid(
-    'finetune.labels',
+    code,
     `The model "${manifest.name}" does not know the labels ${missing.slice(0, 5).join(', ')}: fine-tune it on this data first.`,
     { field: 'datasets.data' },
   );

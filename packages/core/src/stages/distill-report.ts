@@ -2,6 +2,7 @@
 import { bundleBytes, readManifest } from '../bundle';
 import type { DistillResult, PartName, PartResult } from '../distill/parts';
 import type { Measurement, ReportSection } from '../report/measurement';
+import { candidateFigure } from './candidate-figure';
 
 const TITLES: Readonly<Record<PartName, string>> = { distill: 'Distillation', fineTune: 'Fine-tuning' };
 
@@ -13,17 +14,16 @@ export async function distillReport(
   const teacher = await readManifest(teacherFolder);
   const { parameters } = bundle.manifest;
   const [before, after] = [(await bundleBytes(teacherFolder)).model, (await bundleBytes(studentFolder)).model];
-  const figure = (metric: string, value: number, unit: string, context = {}): Measurement => {
-    return { metric, value, unit, subject: 'candidate', context };
-  };
   const chosen = parts.find(({ name }) => name === kept);
   return {
     measurements: [
-      ...Object.entries(chosen?.dev ?? {}).map(([metric, value]) => figure(metric, value, 'ratio', { split: 'dev' })),
-      figure('parameters.total', parameters.total, 'count'),
-      figure('bytes.model', after, 'bytes'),
-      figure('train.seconds', total(parts, 'seconds'), 's'),
-      figure('train.steps', total(parts, 'steps'), 'count'),
+      ...Object.entries(chosen?.dev ?? {}).map(([metric, value]) =>
+        candidateFigure(metric, value, 'ratio', { split: 'dev' }),
+      ),
+      candidateFigure('parameters.total', parameters.total, 'count'),
+      candidateFigure('bytes.model', after, 'bytes'),
+      candidateFigure('train.seconds', total(parts, 'seconds'), 's'),
+      candidateFigure('train.steps', total(parts, 'steps'), 'count'),
     ],
     sections: [
       {

@@ -3,6 +3,7 @@ import type { Manifest } from '../bundle';
 import type { FactorizedWeight, FactorizeResult } from '../factorize/run';
 import { formatBytes } from '../report/format';
 import type { Measurement, ReportSection } from '../report/measurement';
+import { candidateFigure } from './candidate-figure';
 import { recoveryFigures, recoverySections } from './recovery-report';
 
 interface Report {
@@ -16,19 +17,12 @@ export function factorizeReport(
   bytes: { readonly before: number; readonly after: number },
 ): Report {
   const { parameters } = bundle.manifest;
-  const figure = (metric: string, value: number, unit: string): Measurement => ({
-    metric,
-    value,
-    unit,
-    subject: 'candidate',
-    context: {},
-  });
   return {
     measurements: [
       ...recoveryFigures(recovery),
-      figure('parameters.total', parameters.total, 'count'),
-      figure('parameters.withoutEmbeddings', parameters.total - parameters.embeddings, 'count'),
-      figure('bytes.model', bytes.after, 'bytes'),
+      candidateFigure('parameters.total', parameters.total, 'count'),
+      candidateFigure('parameters.withoutEmbeddings', parameters.total - parameters.embeddings, 'count'),
+      candidateFigure('bytes.model', bytes.after, 'bytes'),
     ],
     sections: [
       {

@@ -8,6 +8,7 @@ import type { FinetuneConfig } from '../finetune/config';
 import { finetune } from '../finetune/finetune';
 import type { FinetuneResult } from '../finetune/finetune';
 import type { Measurement, ReportSection } from '../report/measurement';
+import { candidateFigure } from './candidate-figure';
 import type { Issue, StageDefinition, StagePreview } from './stage';
 
 export const finetuneStage: StageDefinition<FinetuneConfig> = {
@@ -57,15 +58,12 @@ function transformerIssues({ components, architecture }: Manifest, { method }: F
 }
 
 function measurements({ dev, bundle, trainableParameters, seconds, training }: FinetuneResult): Measurement[] {
-  const figure = (metric: string, value: number, unit: string, context = {}): Measurement => {
-    return { metric, value, unit, subject: 'candidate', context };
-  };
   return [
-    ...Object.entries(dev ?? {}).map(([metric, value]) => figure(metric, value, 'ratio', { split: 'dev' })),
-    figure('parameters.total', bundle.manifest.parameters.total, 'count'),
-    figure('parameters.trainable', trainableParameters, 'count'),
-    figure('train.seconds', seconds, 's'),
-    figure('train.steps', training.steps, 'count'),
+    ...Object.entries(dev ?? {}).map(([metric, value]) => candidateFigure(metric, value, 'ratio', { split: 'dev' })),
+    candidateFigure('parameters.total', bundle.manifest.parameters.total, 'count'),
+    candidateFigure('parameters.trainable', trainableParameters, 'count'),
+    candidateFigure('train.seconds', seconds, 's'),
+    candidateFigure('train.steps', training.steps, 'count'),
   ];
 }
 

@@ -7,6 +7,7 @@ import { pretrain, pretrainSchema } from '../pretrain';
 import type { PretrainConfig, PretrainResult } from '../pretrain';
 import type { Measurement, ReportSection } from '../report/measurement';
 import type { CurvePoint } from '../train';
+import { candidateFigure } from './candidate-figure';
 import type { Estimate, Issue, StageDefinition, StagePreview } from './stage';
 
 export const pretrainStage: StageDefinition<PretrainConfig> = {
@@ -55,18 +56,15 @@ function estimate({ budget }: PretrainConfig): Estimate {
 }
 
 function measurements({ bundle, training, heldOutLoss, heldOutTokens, epochs }: PretrainResult): Measurement[] {
-  const figure = (metric: string, value: number, unit: string, context = {}): Measurement => {
-    return { metric, value, unit, subject: 'candidate', context };
-  };
   const heldOut = { split: 'held-out', tokens: heldOutTokens };
   return [
-    figure('perplexity', Math.exp(heldOutLoss), '', heldOut),
-    figure('loss', heldOutLoss, '', heldOut),
-    figure('parameters.total', bundle.manifest.parameters.total, 'count'),
-    figure('train.seconds', training.seconds, 's'),
-    figure('train.flops', training.flops, 'flops'),
-    figure('train.steps', training.steps, 'count'),
-    figure('train.epochs', epochs, 'count'),
+    candidateFigure('perplexity', Math.exp(heldOutLoss), '', heldOut),
+    candidateFigure('loss', heldOutLoss, '', heldOut),
+    candidateFigure('parameters.total', bundle.manifest.parameters.total, 'count'),
+    candidateFigure('train.seconds', training.seconds, 's'),
+    candidateFigure('train.flops', training.flops, 'flops'),
+    candidateFigure('train.steps', training.steps, 'count'),
+    candidateFigure('train.epochs', epochs, 'count'),
   ];
 }
 

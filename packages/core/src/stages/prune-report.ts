@@ -9,19 +9,13 @@ import { SPARSE_FILE, writeSparseFile } from '../prune/sparse-file';
 import type { StructuredResult } from '../prune/structured-run';
 import type { UnstructuredResult } from '../prune/unstructured-run';
 import type { Measurement, ReportSection } from '../report/measurement';
+import { candidateFigure } from './candidate-figure';
+import { recoveryFigures } from './recovery-report';
 
 interface Report {
   readonly measurements: Measurement[];
   readonly sections: ReportSection[];
 }
-
-const figure = (
-  metric: string,
-  value: number,
-  unit: string,
-  subject: Measurement['subject'] = 'candidate',
-  context: Measurement['context'] = {},
-): Measurement => ({ metric, value, unit, subject, context });
 
 /** The model that was pruned. */
 export interface Before {
@@ -48,9 +42,9 @@ async function sizes(
   const now = after.structure;
   return {
     figures: [
-      figure('parameters.total', after.parameters.total, 'count'),
-      figure('parameters.withoutEmbeddings', body(after), 'count'),
-      figure('bytes.model', bytes.after, 'bytes'),
+      candidateFigure('parameters.total', after.parameters.total, 'count'),
+      candidateFigure('parameters.withoutEmbeddings', body(after), 'count'),
+      candidateFigure('bytes.model', bytes.after, 'bytes'),
     ],
     table: {
       kind: 'table',
@@ -83,7 +77,7 @@ export async function structuredReport(before: Before, afterFolder: string, resu
     'Query and key dimensions go in pairs. With `heads: padded`, heads left unequal are filled up to the largest of their layer, which gives back much of the saving.';
   const { figures, table } = await sizes(before, afterFolder, result.bundle.manifest, note);
   return {
-    measurements: [...trainingFigures(result), ...figures],
+    measurements: [...recoveryFigures(result), ...figures],
     sections: [
       table,
       {
@@ -101,7 +95,10 @@ export async function structuredReport(before: Before, afterFolder: string, resu
 
 /** Of the dense model on the dev split. */
 export const denseFigures = (scores: Scores | undefined): Measurement[] =>
-  Object.entries(scores ?? {}).map(([metric, value]) => figure(metric, value, 'ratio', 'baseline', { split: 'dev' }));
+  Object.entries(scores ?? {}).map(([metric, value]) => ({
+    ...candidateFigure(metric, value, 'ratio', { split: 'dev' }),
+    subject: 'baseline',
+  }));
 
 /** What zeros buy at run time, and what they do not. */
 const BOUGHT = {
@@ -130,11 +127,11 @@ export async function unstructuredReport(
     result.sparsity.find((entry) => entry.layer === layer && entry.component === component)?.zeros ?? null;
   return {
     measurements: [
-      ...trainingFigures(result),
-      figure('parameters.total', result.bundle.manifest.parameters.total, 'count'),
-      figure('sparsity', zeros, 'ratio'),
-      figure('bytes.model', bytes, 'bytes'),
-      figure('bytes.compressed', compressed, 'bytes'),
+      ...recoveryFigures(result),
+      candidateFigure('parameters.total', result.bundle.manifest.parameters.total, 'count'),
+      candidateFigure('sparsity', zeros, 'ratio'),
+      candidateFigure('bytes.model', bytes, 'bytes'),
+      candidateFigure('bytes.compressed', compressed, 'bytes'),
     ],
     sections: [
       {
@@ -159,16 +156,6 @@ export async function unstructuredReport(
     ],
     warnings: ['Single weights were pruned: expect no speed-up in ONNX Runtime. Prune neurons or heads for speed.'],
   };
-}
-
-function trainingFigures({ dev, trainableParameters, seconds }: Omit<TrainingOutcome, 'trainer'>): Measurement[] {
-  return [
-    ...Object.entries(dev ?? {}).map(([metric, value]) =>
-      figure(metric, value, 'ratio', 'candidate', { split: 'dev' }),
-    ),
-    figure('parameters.trainable', trainableParameters, 'count'),
-    figure('train.seconds', seconds, 's'),
-  ];
 }
 
 function curves(outcome: Omit<TrainingOutcome, 'trainer'>, recoveryFrom: number): ReportSection[] {

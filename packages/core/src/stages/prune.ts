@@ -2,13 +2,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MODEL_FILE, readBundle, writeBundle } from '../bundle';
-import type { Bundle, Manifest } from '../bundle';
-import { teacherLogits } from '../distill/teacher';
-import { withSoftTargets } from '../distill/soft-targets';
+import type { Bundle } from '../bundle';
 import { invalid } from '../errors';
-import { taskLoss } from '../finetune/loss';
 import type { TaskLoss } from '../finetune/loss';
-import { lossOptions, requireTrainSplit, tokenizeData } from '../finetune/train-on';
+import { recoveryLoss, requireLabels } from '../finetune/recovery';
+import { requireTrainSplit, tokenizeData } from '../finetune/train-on';
 import type { TokenizedData, TrainingContext, TrainingOutcome } from '../finetune/train-on';
 import { scoreBatches } from '../finetune/score';
 import type { Scores } from '../finetune/score';
@@ -57,10 +55,10 @@ async function run(config: PruneConfig, context: StageContext): Promise<StageRes
   const info = await readDatasetInfo(dataset);
   requireTrainSplit(info);
   const original = await readBundle(folder);
-  requireLabels(original, info.labels);
+  requireLabels(original, info.labels, 'prune.labels');
   const training = { ...context, dataset };
   const read = await tokenizeData(training, config, original, await loadTokenizer(folder), info);
-  const loss = await lossOf(config, training, folder, original, read);
+  const loss = await recoveryLoss(config, training, folder, original, read);
   const { bundle, data } = config.vocabulary
     ? await withoutUnusedTokens(config.vocabulary, config, training, folder, original, read, info)
     : { bundle: original, data: read };
@@ -167,35 +165,4 @@ async function withoutUnusedTokens(
   await mkdir(tokenizerFolder, { recursive: true });
   for (const [name, content] of bundle.tokenizerFiles) await writeFile(join(tokenizerFolder, name), content);
   return { bundle, data: await tokenizeData(context, config, bundle, await loadTokenizer(tokenizerFolder), info) };
-}
-
-/** The task's loss, with the dense model as teacher where that is asked for. */
-async function lossOf(
-  config: PruneConfig,
-  context: TrainingContext,
-  folder: string,
-  bundle: Bundle,
-  data: TokenizedData,
-): Promise<TaskLoss> {
-  const { task, output } = bundle.manifest;
-  const own = taskLoss(task, output, lossOptions(config, data, bundle));
-  if (!config.distill) return own;
-  const teacher = await teacherLogits(folder, bundle.manifest, data.train, {
-    ...context,
-    progress: ({ phase }) => context.progress({ fraction: 0, phase }),
-  });
-  return withSoftTargets(own, output, teacher, config.distill);
-}
-
-function requireLabels(
-  { labels, manifest }: { labels: readonly string[]; manifest: Manifest },
-  needed: readonly string[],
-): void {
-  const missing = needed.filter((label) => !labels.includes(label));
-  if (missing.length === 0) return;
-  throw invalid(
-    'prune.labels',
-    `The model "${manifest.name}" does not know the labels ${missing.slice(0, 5).join(', ')}: fine-tune it on this data first.`,
-    { field: 'datasets.data' },
-  );
 }

@@ -1,23 +1,18 @@
 /** @file What stages tell of the training that lets a compressed model recover. */
 import type { Recovery } from '../finetune/recovery';
 import type { Measurement, ReportSection } from '../report/measurement';
+import { candidateFigure } from './candidate-figure';
 
 /** Scores on the dev split and what the training took; nothing where there was none. */
-export function recoveryFigures(recovery: Recovery | undefined): Measurement[] {
+export function recoveryFigures(
+  recovery: Pick<Recovery, 'dev' | 'trainableParameters' | 'seconds'> | undefined,
+): Measurement[] {
   if (!recovery) return [];
   const { dev, trainableParameters, seconds } = recovery;
-  const base = { subject: 'candidate', context: {} } as const;
-  const scores = Object.entries(dev ?? {}).map(([metric, value]): Measurement => ({
-    ...base,
-    metric,
-    value,
-    unit: 'ratio',
-    context: { split: 'dev' },
-  }));
   return [
-    ...scores,
-    { ...base, metric: 'parameters.trainable', value: trainableParameters, unit: 'count' },
-    { ...base, metric: 'train.seconds', value: seconds, unit: 's' },
+    ...Object.entries(dev ?? {}).map(([metric, value]) => candidateFigure(metric, value, 'ratio', { split: 'dev' })),
+    candidateFigure('parameters.trainable', trainableParameters, 'count'),
+    candidateFigure('train.seconds', seconds, 's'),
   ];
 }
 

@@ -5,6 +5,7 @@ import type { Measurement, ReportSection } from '../report/measurement';
 import type { SharedMatrix } from '../share/layers';
 import { runtimeWeightBytes } from '../share/decode';
 import type { CodedWeight, ShareResult } from '../share/run';
+import { candidateFigure } from './candidate-figure';
 import { recoveryFigures, recoverySections } from './recovery-report';
 
 interface Report {
@@ -19,19 +20,12 @@ export function shareReport(
 ): Report {
   const { parameters, codebooks = [] } = bundle.manifest;
   const loaded = runtimeWeightBytes(bundle.model.graph, codebooks);
-  const figure = (metric: string, value: number, unit: string): Measurement => ({
-    metric,
-    value,
-    unit,
-    subject: 'candidate',
-    context: {},
-  });
   return {
     measurements: [
       ...recoveryFigures(recovery),
-      figure('parameters.total', parameters.total, 'count'),
-      figure('bytes.model', bytes.after, 'bytes'),
-      figure('bytes.weightsLoaded', loaded, 'bytes'),
+      candidateFigure('parameters.total', parameters.total, 'count'),
+      candidateFigure('bytes.model', bytes.after, 'bytes'),
+      candidateFigure('bytes.weightsLoaded', loaded, 'bytes'),
     ],
     sections: [
       {
