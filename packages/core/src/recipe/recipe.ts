@@ -58,6 +58,11 @@ export const recipeSchema = z
     description: z.string().max(2000).optional(),
     seed: z.int().min(0).default(0),
     stages: z.array(recipeStageSchema).min(1).max(64),
+    baseline: id
+      .optional()
+      .describe(
+        'Stage whose model the later ones are compared with, e.g. `finetune` where the job model does not know the task yet; default: the job model.',
+      ),
     sweep: z
       .record(z.string(), z.array(z.unknown()).min(1).max(64))
       .optional()

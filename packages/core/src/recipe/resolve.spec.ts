@@ -65,6 +65,26 @@ describe('resolveRecipe', () => {
     expect(stages.map(({ id }) => id)).toEqual(['late', 'evaluate', 'quantize']);
   });
 
+  it('knows which stages are compared with the model of another', () => {
+    const recipe = checkRecipe({
+      name: 'test',
+      stages: [{ type: 'finetune' }, { type: 'evaluate', from: 'model' }, { type: 'prune' }, { type: 'evaluate' }],
+      baseline: 'finetune',
+    });
+    expect(resolveRecipe(recipe, TEST_STAGES).map(({ id, baseline }) => [id, baseline])).toEqual([
+      ['finetune', undefined],
+      ['evaluate', undefined],
+      ['prune', 'finetune'],
+      ['evaluate-2', 'finetune'],
+    ]);
+    for (const [baseline, code] of [
+      ['nowhere', 'unknown-baseline'],
+      ['evaluate', 'baseline-without-model'],
+    ]) {
+      expect(issues(() => resolveRecipe({ ...recipe, baseline }, TEST_STAGES))).toEqual([['baseline', code]]);
+    }
+  });
+
   it('reports every wrong field at once', () => {
     const found = issues(() =>
       resolve(

@@ -17,6 +17,8 @@ export interface ResolvedStage {
   readonly definition: StageDefinition;
   /** Stage whose model it reads; undefined: the job's model. */
   readonly from: string | undefined;
+  /** Stage whose model it is compared with; undefined: the job's model. */
+  readonly baseline: string | undefined;
   /** Checked by the definition's schema, defaults filled in. */
   readonly config: unknown;
   readonly seed: number;
@@ -50,7 +52,7 @@ export function resolveRecipe(recipe: Recipe, definitions: StageDefinitions): Re
   const makesModel = (stage: RecipeStage): boolean => lookup(stage.type)?.makesModel === true;
 
   const known = Object.keys(definitions).sort().join(', ');
-  const issues: FieldIssue[] = [...idIssues(stages), ...fromIssues(stages, makesModel)];
+  const issues: FieldIssue[] = [...idIssues(stages), ...sourceIssues(recipe.baseline, stages, makesModel)];
   const resolved = stages.map((stage, index): ResolvedStage | undefined => {
     const definition = lookup(stage.type);
     if (definition === undefined) {
@@ -65,10 +67,21 @@ export function resolveRecipe(recipe: Recipe, definitions: StageDefinitions): Re
       issues.push({ field: `stages[${index}].from`, code: 'from-unused', message });
     }
     const from = definition.needs.model === false ? undefined : sourceOf(stages, index, makesModel);
-    return { id: stage.id, index, definition, from, config: config.data, seed: stage.seed ?? recipe.seed };
+    const seed = stage.seed ?? recipe.seed;
+    return { id: stage.id, index, definition, from, baseline: undefined, config: config.data, seed };
   });
   throwIfIssues('recipe.invalid', issues);
-  return inOrder(resolved.filter((stage) => stage !== undefined));
+  return withBaseline(inOrder(resolved.filter((stage) => stage !== undefined)), recipe.baseline);
+}
+
+/** `stages` in order. Those that descend from the baseline's model are compared with it, the others with the job's. */
+function withBaseline(stages: readonly ResolvedStage[], baseline: string | undefined): ResolvedStage[] {
+  const descendants = new Set([baseline]);
+  return stages.map((stage) => {
+    if (stage.from === undefined || !descendants.has(stage.from)) return stage;
+    descendants.add(stage.id);
+    return { ...stage, baseline };
+  });
 }
 
 /** Id of the stage that stage `index` reads: its `from`, else the last one before it that makes a model. */
@@ -94,17 +107,24 @@ function idIssues(stages: readonly NamedStage[]): FieldIssue[] {
   });
 }
 
-function fromIssues(stages: readonly NamedStage[], makesModel: (stage: RecipeStage) => boolean): FieldIssue[] {
+/** Wrong ids in `from` of the stages and in `baseline`: the stage must be there and make a model. */
+function sourceIssues(
+  baseline: string | undefined,
+  stages: readonly NamedStage[],
+  makesModel: (stage: RecipeStage) => boolean,
+): FieldIssue[] {
   const byId = new Map(stages.map((stage) => [stage.id, stage]));
-  return stages.flatMap(({ from }, index): FieldIssue[] => {
-    if (from === undefined || from === JOB_MODEL) return [];
-    const field = `stages[${index}].from`;
-    const source = byId.get(from);
-    if (source === undefined) return [{ field, code: 'unknown-from', message: `There is no stage "${from}".` }];
-    if (!makesModel(source))
-      return [{ field, code: 'from-without-model', message: `Stage "${from}" (${source.type}) makes no model.` }];
-    return [];
-  });
+  const issue = (name: 'from' | 'baseline', field: string, id: string | undefined): FieldIssue[] => {
+    if (id === undefined || id === JOB_MODEL) return [];
+    const source = byId.get(id);
+    if (source === undefined) return [{ field, code: `unknown-${name}`, message: `There is no stage "${id}".` }];
+    if (makesModel(source)) return [];
+    return [{ field, code: `${name}-without-model`, message: `Stage "${id}" (${source.type}) makes no model.` }];
+  };
+  return [
+    ...stages.flatMap(({ from }, index) => issue('from', `stages[${index}].from`, from)),
+    ...issue('baseline', 'baseline', baseline),
+  ];
 }
 
 /** Depth-first topological order in list order. @throws ModelpressError `recipe.invalid` naming the stages of a cycle. */

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readManifest } from '../bundle/bundle';
 import { measurementSchema, reportSectionSchema } from '../report/measurement';
@@ -80,6 +80,19 @@ describe('evaluate stage', () => {
     );
     expect(result.warnings[0]).toMatch(/^The original model could not be evaluated on this data: /);
     expect(figure(result, 'accuracy')).toMatchObject({ context: { split: 'train' } });
+  });
+
+  it('does not compare with an original that lacks labels, and says so', async () => {
+    const stranger = await tinyBundle(4);
+    const manifest = await readManifest(stranger);
+    const changed = { ...manifest.config, id2label: { 0: 'negative', 1: 'sarcastic' } };
+    writeFileSync(join(stranger, 'manifest.json'), JSON.stringify({ ...manifest, config: changed }));
+    const context = testContext({ model, baseline: stranger, datasets: { data } });
+    const { warnings, measurements } = await evaluateStage.run(config(), context);
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/^The original model is no comparison, because it does not know the labels positive; /),
+    );
+    expect(measurements.filter(({ subject }) => subject !== 'candidate')).toEqual([]);
   });
 
   it('warns of labels that the model lacks and texts that it cuts', async () => {

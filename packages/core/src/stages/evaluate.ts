@@ -78,7 +78,7 @@ function check({ split, maxLength }: EvaluateConfig, { model, datasets: { data }
   if (maxLength !== undefined && maxLength > model.maxLength) {
     issue('maxLength', 'too-long', `The model takes at most ${model.maxLength} tokens.`);
   }
-  const foreign = data && !isLanguageModel ? labelsMissingIn(model, data) : [];
+  const foreign = data && !isLanguageModel ? labelsMissingIn(model, data.labels) : [];
   if (foreign.length > 0) {
     issue(
       '',
@@ -90,7 +90,7 @@ function check({ split, maxLength }: EvaluateConfig, { model, datasets: { data }
 }
 
 /** Labels of the data that the model has no class for, where its classes are known. */
-function labelsMissingIn({ config: { id2label } }: Manifest, { labels }: DatasetInfo): string[] {
+function labelsMissingIn({ config: { id2label } }: Manifest, labels: readonly string[]): string[] {
   if (typeof id2label !== 'object' || id2label === null) return [];
   const known = new Set<unknown>(Object.values(id2label));
   return labels.filter((label) => !known.has(label));
@@ -173,12 +173,21 @@ async function both<T>(
     signal: context.signal,
     onProgress: (fraction) => context.progress({ fraction: 0.95 * (start + share * fraction), phase }),
   });
-  const serving = servingOf(await readManifest(model), config.runtime);
+  const manifest = await readManifest(model);
+  const serving = servingOf(manifest, config.runtime);
   const warnings = serving.obstacle === undefined ? [] : [obstacleWarning(serving.obstacle)];
   const candidate = await score(model, data, split, options(0, 'the result', serving));
   if (baseline === undefined) return [candidate, undefined, warnings];
   try {
-    const original = servingOf(await readManifest(baseline), config.runtime);
+    const originalManifest = await readManifest(baseline);
+    const { labels } = await readDatasetInfo(data);
+    const lacking = labelsMissingIn(originalManifest, labels);
+    if (lacking.length > labelsMissingIn(manifest, labels).length) {
+      const lacked = `it does not know the labels ${lacking.slice(0, 5).join(', ')}${lacking.length > 5 ? ' ...' : ''}`;
+      const remedy = "the recipe's `baseline` can name a stage to compare with.";
+      return [candidate, undefined, [...warnings, `The original model is no comparison, because ${lacked}; ${remedy}`]];
+    }
+    const original = servingOf(originalManifest, config.runtime);
     return [candidate, await score(baseline, data, split, options(share, 'the original', original)), warnings];
   } catch (error) {
     if (!(error instanceof ModelpressError) || error.kind === 'cancelled') throw error;

@@ -42,6 +42,8 @@ export interface PlannedRun {
   readonly inputs: RunInputs;
   /** Key of the run whose model it reads; null: the job's model, or none. */
   readonly upstream: string | null;
+  /** Key of the run, upstream of it, whose model it is compared with; null: the job's model, or none. */
+  readonly baseline: string | null;
 }
 
 export interface PlannedStage {
@@ -89,7 +91,9 @@ function planStage(stage: ResolvedStage, input: PlanInput, keys: ReadonlyMap<str
   const { type, version, queue, needs } = definition;
   const upstream = from === undefined ? null : (keys.get(from) ?? null);
   const model = needs.model !== false && from === undefined ? input.model : undefined;
-  const baseline = needs.baseline === true ? input.model : undefined;
+  const compared = needs.baseline === true;
+  const baselineRun = compared && stage.baseline !== undefined ? (keys.get(stage.baseline) ?? null) : null;
+  const baseline = compared && baselineRun === null ? input.model : undefined;
   const roles = [...needs.datasets, ...(needs.optionalDatasets ?? [])];
   const datasets = Object.entries(input.datasets).filter(([role]) => roles.includes(role as DatasetRole));
   const config = stage.config as Record<string, unknown>;
@@ -100,7 +104,7 @@ function planStage(stage: ResolvedStage, input: PlanInput, keys: ReadonlyMap<str
       config,
       seed,
       model: upstream ?? model?.digest ?? null,
-      baseline: baseline?.digest ?? null,
+      baseline: baselineRun ?? baseline?.digest ?? null,
       datasets: Object.fromEntries(datasets.map(([role, { digest }]) => [role, digest])),
     }),
     type,
@@ -115,5 +119,6 @@ function planStage(stage: ResolvedStage, input: PlanInput, keys: ReadonlyMap<str
       datasets: Object.fromEntries(datasets.map(([role, { artifactId }]) => [role, artifactId])),
     },
     upstream,
+    baseline: baselineRun,
   };
 }

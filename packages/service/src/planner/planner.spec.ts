@@ -95,6 +95,25 @@ describe('a plan', () => {
     });
   });
 
+  it('compares with the stage that the recipe names, where that comes before', () => {
+    const stages = [
+      { type: 'append', config: { text: 'a' } },
+      { id: 'before', type: 'measure' },
+      { type: 'append' },
+      { type: 'measure' },
+    ];
+    const { runs } = plan(stages, { baseline: 'append' });
+    expect(runs.map(({ baseline, inputs }) => [baseline, inputs.baseline])).toEqual([
+      [null, null],
+      [runs[0]?.key, null],
+      [null, null],
+      [runs[0]?.key, null],
+    ]);
+    const againstTheJobModel = plan(stages).runs;
+    expect(againstTheJobModel.map(({ inputs }) => inputs.baseline)).toEqual([null, 'model', null, 'model']);
+    expect(againstTheJobModel[3]?.key).not.toBe(runs[3]?.key);
+  });
+
   it('puts a run after the one it reads, whatever the order in the recipe', () => {
     const { runs } = plan([
       { id: 'late', type: 'append', from: 'early', config: { text: 'b' } },

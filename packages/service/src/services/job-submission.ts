@@ -144,8 +144,7 @@ async function attachRuns(
   const fresh: StageRun[] = [];
   for (const plan of planned) {
     if (runs.has(plan.key)) continue;
-    const upstreamId = plan.upstream === null ? null : (runs.get(plan.upstream)?.run.id ?? unplanned(plan.upstream));
-    const run = newRun(tx.project.id, plan, upstreamId, job.priority);
+    const run = newRun(tx.project.id, plan, (key) => runs.get(key)?.run.id ?? unplanned(key), job.priority);
     fresh.push(run);
     runs.set(plan.key, { run, reused: false });
   }
@@ -159,7 +158,7 @@ async function wantAgain(
   priority: number,
   planned: readonly PlannedRun[],
 ): Promise<Attached> {
-  const inputs = planned.find(({ key }) => key === run.key)?.inputs ?? run.inputs;
+  const inputs = { ...run.inputs, ...planned.find(({ key }) => key === run.key)?.inputs };
   if (run.state === 'succeeded') return { run, reused: true };
   if (run.state === 'running') {
     // A stop that was asked for by jobs that no longer count.
@@ -210,7 +209,8 @@ export async function readyRuns(tx: ProjectTransaction, job: Job): Promise<void>
   await admit(tx);
 }
 
-const newRun = (projectId: string, plan: PlannedRun, upstreamId: string | null, priority: number): StageRun => ({
+/** `idOf`: of the runs planned before it, by key. */
+const newRun = (projectId: string, plan: PlannedRun, idOf: (key: string) => string, priority: number): StageRun => ({
   id: newId(),
   projectId,
   key: plan.key,
@@ -220,8 +220,8 @@ const newRun = (projectId: string, plan: PlannedRun, upstreamId: string | null, 
   lane: plan.lane,
   config: plan.config,
   seed: plan.seed,
-  inputs: plan.inputs,
-  upstreamId,
+  inputs: plan.baseline === null ? plan.inputs : { ...plan.inputs, baselineRunId: idOf(plan.baseline) },
+  upstreamId: plan.upstream === null ? null : idOf(plan.upstream),
   state: 'queued',
   waitingFor: 'stage',
   error: null,

@@ -86,6 +86,21 @@ describe('a job', () => {
     expect(variant?.report.datasets).toEqual([{ role: 'data', name: 'data', rows: { test: 2 } }]);
   });
 
+  it('compares with the model of the stage that the recipe names', async () => {
+    const stages = [
+      { id: 'task', type: 'append', config: { text: 'TASK' } },
+      { type: 'append', config: { text: 'small' } },
+      // Fails at first, so that the run is also planned a second time.
+      { type: 'measure', config: { trouble: 'invalid' } },
+    ];
+    const submitted = await submit(stages, { baseline: 'task' });
+    expect((await stack.jobEnd(submitted.id)).state).toBe('failed');
+    const done = await stack.jobEnd((await submit(stages, { baseline: 'task' })).id);
+    const [variant] = (await stack.service.reports.get(stack.projectId, done.id)).variants;
+    const bytes = variant?.report.comparisons.find(({ metric }) => metric === 'bytes.model');
+    expect(bytes?.baseline).toBe('baseTASK'.length);
+  });
+
   it('runs equal work once: a second equal job takes the results of the first', async () => {
     const stages = [append(), { type: 'measure' }];
     const first = await stack.jobEnd((await submit(stages)).id);

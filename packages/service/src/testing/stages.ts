@@ -128,12 +128,14 @@ const measure: StageDefinition<z.infer<typeof measureSchema>> = {
   measures: () => ({ quality: true, bytes: true }),
   run: async (config, context) => {
     await work(config, context);
+    const original = await readFile(join(context.baseline ?? '', 'model.txt'), 'utf8').catch(() => '');
     return {
       ...NO_RESULT,
       measurements: [
         measurement('accuracy', config.accuracy, 'candidate'),
         measurement('accuracy', 0.95, 'baseline'),
         measurement('bytes.model', 100, 'candidate'),
+        measurement('bytes.model', original.length, 'baseline'),
       ],
     };
   },

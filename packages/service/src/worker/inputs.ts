@@ -27,8 +27,11 @@ export async function holdInputs(
     return folder.path;
   };
   try {
-    const model = await hold(await modelOf(database, run));
-    const baseline = await hold(run.inputs.baseline);
+    const model = await hold(run.upstreamId === null ? run.inputs.model : await outputOf(database, run.upstreamId));
+    const { baselineRunId } = run.inputs;
+    const baseline = await hold(
+      baselineRunId === undefined ? run.inputs.baseline : await outputOf(database, baselineRunId),
+    );
     const datasets: Partial<Record<DatasetRole, string>> = {};
     for (const [role, artifactId] of Object.entries(run.inputs.datasets)) {
       const path = await hold(artifactId);
@@ -41,9 +44,7 @@ export async function holdInputs(
   }
 }
 
-/** Artifact of the model that the run reads: made by the run before it, or given with the job. */
-async function modelOf(database: DataSource, run: StageRun): Promise<string | null> {
-  if (run.upstreamId === null) return run.inputs.model;
-  const upstream = await database.manager.findOneByOrFail(StageRunEntity, { id: run.upstreamId });
-  return upstream.outputId;
+/** Artifact of the model that a run has made. */
+async function outputOf(database: DataSource, id: string): Promise<string | null> {
+  return (await database.manager.findOneByOrFail(StageRunEntity, { id })).outputId;
 }

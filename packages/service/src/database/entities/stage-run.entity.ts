@@ -10,10 +10,14 @@ import {
 } from '../../state/states';
 import { bigint, createdAt, id, integer, json, oneOf, references, serial, text, time, uuid, word } from '../columns';
 
-/** Artifacts that a stage run reads. Its model is either given here or the output of its upstream run. */
+/**
+ * Artifacts that a stage run reads. Its model is either given here or the output of its upstream run; its baseline is given
+ * here or the output of a run further up, which stands as long as this one because it is upstream of it.
+ */
 export interface RunInputs {
   readonly model: string | null;
   readonly baseline: string | null;
+  readonly baselineRunId?: string;
   readonly datasets: Partial<Record<DatasetRole, string>>;
 }
 
