@@ -34,6 +34,10 @@ const extent = (values: readonly number[]): [number, number] => [
   values.reduce((a, b) => Math.max(a, b), -Infinity),
 ];
 
+const COLOURS = 6;
+/** Class of the n-th line: the colours repeat in thinner lines. */
+const lineClass = (n: number): string => `s${n % COLOURS}${n < COLOURS ? '' : ' again'}`;
+
 export function curvePlot(section: Curve): Markup {
   const points = section.series.flatMap((series) => series.points);
   if (points.length === 0) return html`<p class="quiet">No points were recorded.</p>`;
@@ -50,7 +54,7 @@ export function curvePlot(section: Curve): Markup {
     .join('; ');
   return html`
     <div class="legend" aria-hidden="true">
-      ${section.series.map(({ name }, i) => html`<span><i class="swatch s${i % 6}"></i>${name}</span>`)}
+      ${section.series.map(({ name }, i) => html`<span><i class="swatch ${lineClass(i)}"></i>${name}</span>`)}
     </div>
     <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${`${section.title}. ${summary}`}">
       ${y.ticks.map(
@@ -71,8 +75,8 @@ export function curvePlot(section: Curve): Markup {
       ${section.series.map(({ points }, i) => {
         const path = thin(points, MAX_POINTS).map(at).join('L');
         const few = points.length <= 24 ? points : [];
-        return html`<path class="line s${i % 6}" d="M${path}" />
-          ${few.map(([px, py]) => html`<circle class="dot s${i % 6}" cx="${x.at(px).toFixed(1)}" cy="${y.at(py).toFixed(1)}" r="3" />`)}`;
+        return html`<path class="line ${lineClass(i)}" d="M${path}" />
+          ${few.map(([px, py]) => html`<circle class="dot ${lineClass(i)}" cx="${x.at(px).toFixed(1)}" cy="${y.at(py).toFixed(1)}" r="3" />`)}`;
       })}
       <text class="label" x="${(PLOT.left + PLOT.right) / 2}" y="${HEIGHT - 4}" text-anchor="middle">${section.x}</text>
       <text class="label" x="${PLOT.left}" y="14" text-anchor="start">${section.y}</text>

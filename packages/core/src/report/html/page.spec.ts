@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { buildReport } from '../build';
 import type { ReportSection } from '../measurement';
+import type { Report } from '../report';
 import { REPORT, REPORT_INPUT } from '../testing';
 import { thin } from './curve';
 import { escapeHtml, html } from './markup';
@@ -152,6 +153,36 @@ describe('renderReports', () => {
       ['1', '0.6', true],
       ['2', '0.8', false],
     ]);
+  });
+
+  it('lays the curves of variants over each other, but not those of a stage that they share', () => {
+    const slower = (report: Report, factor: number): Report => ({
+      ...report,
+      stages: report.stages.map((stage) => ({
+        ...stage,
+        sections: stage.sections.map((section) =>
+          section.kind === 'curve'
+            ? {
+                ...section,
+                series: section.series.map(({ name, points }) => ({
+                  name,
+                  points: points.map(([x, y]): [number, number] => [x, y * factor]),
+                })),
+              }
+            : section,
+        ),
+      })),
+    });
+    const different = renderReports(
+      variants.map(({ values, report }, i) => ({ values, report: slower(report, 1 + i) })),
+    );
+    const together = different.slice(
+      different.indexOf('Curves together'),
+      different.indexOf('<details class="variant"'),
+    );
+    for (const target of [0.2, 0.6, 0.8]) expect(together).toContain(`></i>prune target ${target}</span>`);
+    expect(unbalanced(different)).toEqual([]);
+    expect(page).not.toContain('Curves together');
   });
 
   it('is whole: balanced, without repeated anchors, without wrong numbers', () => {

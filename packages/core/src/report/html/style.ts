@@ -83,6 +83,7 @@ ${[0, 1, 2, 3, 4, 5].map((i) => `.line.s${i}{stroke:var(--s${i})}.dot.s${i}{fill
 .variant{border-top:1px solid var(--line);padding:14px 0}.variant>summary{font-size:15px;font-weight:600;color:var(--ink)}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;margin:0 0 6px}
 .swatch{display:inline-block;width:18px;height:4px;border-radius:2px;margin-right:6px;vertical-align:3px}
+.line.again{stroke-width:1}.swatch.again{height:2px}
 .swatch.was,.swatch.now{height:10px;vertical-align:0}
 details{margin:8px 0}
 summary{cursor:pointer;font-size:13px;color:var(--quiet)}

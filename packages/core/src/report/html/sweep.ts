@@ -7,6 +7,7 @@ import { html, type Markup } from './markup';
 import { page, renderReport, reportBody } from './page';
 import { scatterPlot, type ScatterPoint } from './scatter';
 import { QUALITY } from './summary';
+import { curvesTogether } from './sweep-curves';
 import { table } from './table';
 
 /** One combination of a sweep's values, and what it came to. */
@@ -33,7 +34,7 @@ export function renderReports(variants: readonly VariantReport[]): string {
   return page(
     first.report.job,
     html`<p class="quiet">A sweep of ${rows.length} variants${goals}.</p>`,
-    html`${overview(rows)} ${figures(rows)} ${seedTable(variants)} ${rows.map(variantBlock)}`,
+    html`${overview(rows)} ${figures(rows)} ${seedTable(variants)} ${curvesTogether(rows)} ${rows.map(variantBlock)}`,
   );
 }
 
