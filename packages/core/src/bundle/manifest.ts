@@ -57,6 +57,9 @@ const structure = z.object({
       queryDims: z.array(z.int().min(0)),
       valueDims: z.array(z.int().min(0)),
       ffn: z.int().min(0),
+      /** Dimensions of the residual stream that W_AO and W_O still write, ascending; absent: all of them. */
+      attentionOutputs: z.array(z.int().min(0)).optional(),
+      ffnOutputs: z.array(z.int().min(0)).optional(),
     }),
   ),
   vocabulary: z.int().positive(),
@@ -108,3 +111,19 @@ export const manifestSchema = z
   })
   .meta({ id: 'Manifest' });
 export type Manifest = z.infer<typeof manifestSchema>;
+
+/** Names of the model's labels, where its configuration has them. */
+export function labelsOf({ config }: Pick<Manifest, 'config'>): readonly string[] {
+  const labels = config.id2label;
+  if (typeof labels !== 'object' || labels === null) return [];
+  return Object.values(labels).filter((label): label is string => typeof label === 'string');
+}
+
+/**
+ * Whether weights have fewer bits than float32: by a quantize stage, or in the file that was imported. What happened to
+ * a student's teacher is no matter.
+ */
+export function isQuantized({ provenance }: Pick<Manifest, 'provenance'>): boolean {
+  const own = provenance.slice(provenance.findLastIndex(({ step }) => step === 'distill') + 1);
+  return own.some(({ step, detail }) => step === 'quantize' || detail.quantized === true);
+}

@@ -10,7 +10,7 @@ import { manifestFor } from '../models';
 import { buildDanNetwork } from './network';
 
 /** A DAN takes any number of n-grams. */
-const MAX_NGRAMS = 1_000_000;
+export const MAX_NGRAMS = 1_000_000;
 /** The system moves less than 2 GiB at once. */
 const PIECE = 2 ** 30;
 

@@ -1,5 +1,7 @@
 /** @file What can be refused before a distillation is queued. */
-import type { Issue, StagePreview } from '../stages/stage';
+import type { Manifest } from '../bundle/manifest';
+import { MAX_NGRAMS } from '../dan/bundle';
+import type { Issue, OnQuantized, StagePreview } from '../stages/stage';
 import type { DistillConfig } from './config';
 
 export function distillIssues(config: DistillConfig, { model, datasets }: StagePreview): Issue[] {
@@ -50,6 +52,41 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
     });
   }
   return issues;
+}
+
+/** A quantized model can teach by its answers; what is read from its weights, or made of them, must be float. */
+export function onQuantizedTeacher(config: DistillConfig): OnQuantized {
+  const { student, match } = config;
+  if (student.type === 'model' || student.type === 'layers') {
+    return { refuses: 'distill the float model it was made from, then quantize the student' };
+  }
+  const readers = [
+    ...readsWordVectors(config).map(([path]) => path),
+    ...(match.hidden > 0 || match.attention > 0 ? ['match'] : []),
+  ];
+  if (readers.length === 0) return 'replaces';
+  return { refuses: `${readers.join(' and ')} would read its weights; let the float model it was made from teach` };
+}
+
+/** A DAN has one graph whatever its settings; nothing is known of other students before they are made. */
+export function distilledManifest({ student }: DistillConfig, teacher: Manifest): Manifest | undefined {
+  if (student.type !== 'dan') return undefined;
+  const { codebooks: _, structure: __, native: ___, ...kept } = teacher;
+  const embeddings = student.ngrams * student.dimension;
+  return {
+    ...kept,
+    architecture: 'dan',
+    inputs: ['input_ids', 'attention_mask'],
+    maxLength: MAX_NGRAMS,
+    tokenizer: { kind: 'ngram', padId: 0 },
+    components: [
+      { component: 'embeddings', weight: 'embedding.weight' },
+      { component: 'W_P', weight: 'dense.weight' },
+      { component: 'classifier', weight: 'classifier.weight' },
+    ],
+    parameters: { total: embeddings, embeddings },
+    provenance: [...teacher.provenance, { step: 'distill', detail: { student: 'dan' } }],
+  };
 }
 
 /** Settings that read the teacher's word vectors, and what to set without them. */

@@ -1,5 +1,6 @@
 /** @file What is wrong with a factorize config, told before anything is queued. */
 import type { Manifest } from '../bundle/manifest';
+import { danIssues } from '../dan/finished';
 import type { Issue, StagePreview } from '../stages/stage';
 import type { FactorizeConfig } from './config';
 import { knownMatrices, leastParameters } from './estimate';
@@ -22,11 +23,7 @@ function dataIssues({ method, epochs }: FactorizeConfig, { data }: StagePreview[
 }
 
 function modelIssues(config: FactorizeConfig, model: Manifest): Issue[] {
-  if (model.provenance.some(({ step }) => step === 'quantize')) {
-    const message =
-      'A quantized model cannot be factorized: factorize the float model it was made from, then quantize.';
-    return [{ path: '', code: 'quantized', message }];
-  }
+  if (model.architecture === 'dan') return danIssues(model);
   const issues = config.components.flatMap((component, i): Issue[] => {
     const path = `components[${i}]`;
     const entries = model.components.filter((entry) => entry.component === component);

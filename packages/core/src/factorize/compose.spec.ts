@@ -73,7 +73,7 @@ describe('prune, factorize and quantize in one recipe', () => {
     };
     expect(problems('factorize', 'share')).toEqual([]);
     expect(problems('factorize', 'prune')).toEqual([{ field: 'stages[1].config.granularity', code: 'rewritten' }]);
-    expect(problems('quantize', 'factorize')).toEqual([{ field: 'stages[1].config', code: 'quantized' }]);
+    expect(problems('quantize', 'factorize')).toEqual([{ field: 'stages[1].config', code: 'already-quantized' }]);
     expect(new Set(problems('factorize', 'factorize').map(({ code }) => code))).toEqual(
       new Set(['already-factorized']),
     );

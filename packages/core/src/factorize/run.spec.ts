@@ -199,7 +199,6 @@ describe('refusals at submit', () => {
     ).toEqual(['no-component']);
     const outcome = STAGES.factorize.outcome!(config, manifest);
     expect(new Set(codes(outcome))).toEqual(new Set(['already-factorized']));
-    expect(codes({ ...manifest, provenance: [{ step: 'quantize', detail: {} }] })).toEqual(['quantized']);
   });
 
   it('estimates what a budget leaves', async () => {

@@ -1,5 +1,6 @@
 /** @file What is wrong with a prune config, told before anything is queued. */
 import type { Manifest } from '../bundle';
+import { danIssues } from '../dan/finished';
 import { rewrittenGraph } from '../models';
 import type { Issue, StagePreview } from '../stages/stage';
 import { IMPORTANCES, importanceOf, isStructured, PRUNABLE } from './config';
@@ -12,7 +13,7 @@ export function pruneIssues(config: PruneConfig, { model, datasets }: StagePrevi
     ...nothingIssues(config),
     ...phaseIssues(config),
     ...importanceIssues(config),
-    ...(model ? modelIssues(config, model) : []),
+    ...(model ? [...danIssues(model), ...modelIssues(config, model)] : []),
     ...(datasets.data && !datasets.data.splits.train
       ? [{ path: '', code: 'no-train-split', message: `The data set "${datasets.data.name}" has no train split.` }]
       : []),
@@ -89,12 +90,9 @@ function modelIssues(config: PruneConfig, model: Manifest): Issue[] {
     }),
   );
   lacking.push(...vocabularyIssues(config, model));
-  if (model.provenance.some(({ step }) => step === 'quantize')) {
-    lacking.push({
-      path: '',
-      code: 'quantized',
-      message: 'A quantized model cannot be trained: prune the float model it was made from.',
-    });
+  if (model.codebooks?.length && !PRUNABLE.some((component) => present.has(component))) {
+    const message = `All weights of "${model.name}" are stored as codebooks: prune before the share stage.`;
+    lacking.push({ path: '', code: 'codebooks', message });
   }
   if (!isStructured(granularity)) return [...lacking, ...divisibilityIssues(config, model)];
   const rewritten = rewrittenGraph(model);

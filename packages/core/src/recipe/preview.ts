@@ -1,4 +1,5 @@
 /** @file What can be told of a resolved recipe before it runs: problems with its inputs, and the expected effect. */
+import { isQuantized } from '../bundle/manifest';
 import type { Manifest } from '../bundle/manifest';
 import type { FieldIssue } from '../errors';
 import type { Estimate, StagePreview } from '../stages/stage';
@@ -10,11 +11,28 @@ function previews(stages: readonly ResolvedStage[], { model, datasets }: StagePr
   return new Map(
     stages.map(({ id, from, config, definition }) => {
       const input = from === undefined ? model : made.get(from);
-      made.set(id, input && definition.outcome?.(config, input));
+      made.set(id, input && definition.outcome?.(config, input, datasets));
       return [id, input === undefined ? { datasets } : { model: input, datasets }];
     }),
   );
 }
+
+/** Stages that cannot read their model because it will be quantized by then, known or not otherwise. */
+function quantizedIssues(stages: readonly ResolvedStage[], { model }: StagePreview): FieldIssue[] {
+  const quantizers = new Map<string, string | undefined>();
+  const uploaded = model && isQuantized(model) ? 'The model is quantized already' : undefined;
+  return stages.flatMap(({ id, index, from, config, definition }): FieldIssue[] => {
+    const why = from === undefined ? uploaded : quantizers.get(from);
+    const does = definition.onQuantized?.(config) ?? 'reads';
+    if (definition.type === QUANTIZE) quantizers.set(id, `Stage "${id}" quantizes the model`);
+    else quantizers.set(id, does === 'replaces' ? undefined : why);
+    if (why === undefined || typeof does === 'string') return [];
+    return [{ field: `stages[${index}].config`, code: 'already-quantized', message: `${why}: ${does.refuses}.` }];
+  });
+}
+
+/** The stage type whose results have fewer bits. */
+const QUANTIZE = 'quantize';
 
 /**
  * Problems of running these stages on these inputs: a missing model or data set, and what each stage's own check finds.
@@ -39,14 +57,14 @@ export function checkInputs(stages: readonly ResolvedStage[], inputs: StagePrevi
   }
   if (missing.size > 0) return [...missing.values()];
   const known = previews(stages, inputs);
-  return stages.flatMap((stage) => {
-    const found = stage.definition.check?.(stage.config, known.get(stage.id)!) ?? [];
-    return found.map(({ path, code, message }) => ({
-      field: `stages[${stage.index}].config${path === '' ? '' : `.${path}`}`,
+  const found = stages.flatMap(({ id, index, config, definition }) =>
+    (definition.check?.(config, known.get(id)!) ?? []).map(({ path, code, message }) => ({
+      field: `stages[${index}].config${path === '' ? '' : `.${path}`}`,
       code,
       message,
-    }));
-  });
+    })),
+  );
+  return [...quantizedIssues(stages, inputs), ...found];
 }
 
 /** Expected effect of one stage, and of everything up to it, relative to the job's model. */

@@ -1,5 +1,6 @@
 /** @file What is wrong with a share config, told before anything is queued, and what it will do to a model. */
 import type { Component, Manifest } from '../bundle/manifest';
+import { danIssues } from '../dan/finished';
 import { knownMatrices } from '../factorize/estimate';
 import type { Estimate, Issue, StagePreview } from '../stages/stage';
 import { codebookBytes } from './codebook';
@@ -16,10 +17,7 @@ export function shareIssues({ share, epochs }: ShareConfig, { model, datasets }:
     issues.push({ path: 'epochs', code: data ? 'no-train-split' : 'no-data', message });
   }
   if (!model) return issues;
-  if (model.provenance.some(({ step }) => step === 'quantize')) {
-    const message = 'Weights of a quantized model cannot be shared: share those of the float model, then quantize.';
-    return [...issues, { path: '', code: 'quantized', message }];
-  }
+  if (model.architecture === 'dan') return [...issues, ...danIssues(model)];
   const missing = share.components.flatMap((component, i) => [
     ...componentIssues(component, i, model),
     ...(share.type === 'layers' ? factorIssues(component, i, model) : []),

@@ -217,7 +217,6 @@ describe('refusals at submit', () => {
     const outcome = STAGES.share.outcome!(shareSchema.parse({}), manifest);
     expect(new Set(codes({}, outcome))).toEqual(new Set(['codebook']));
     expect(codes({}, { ...manifest, components: [] })).toContain('no-component');
-    expect(codes({}, { ...manifest, provenance: [{ step: 'quantize', detail: {} }] })).toContain('quantized');
     expect(() => shareSchema.parse({ share: { type: 'codebooks', bits: 9 } })).toThrow('bits');
     const structured = STAGES.prune.check!(STAGES.prune.schema.parse({}), { model: outcome, datasets: { data } });
     expect(structured.map(({ code }) => code)).toContain('rewritten');

@@ -121,5 +121,5 @@ it('is refused for what it cannot read', async () => {
   const codes = (model: typeof manifest) =>
     accelerateStage.check?.(config({ sequence: 64 }), { model, datasets: {} }).map(({ code }) => code);
   expect(codes(manifest)).toEqual(['too-long']);
-  expect(codes({ ...manifest, provenance: [{ step: 'quantize', detail: {} }] })).toEqual(['unsupported']);
+  expect(codes({ ...manifest, architecture: 'dan' })).toEqual(['unsupported']);
 });

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { addNativeForm, readBundle } from '../bundle';
 import type { Manifest } from '../bundle';
 import { invalid, unsupported } from '../errors';
+import { refuseQuantized } from '../quantize/sites';
 import { nativeObstacle } from '../runtime';
 import { accelerate } from '../sparse';
 import { checkAnswers } from '../sparse/check-answers';
@@ -36,6 +37,7 @@ export const accelerateStage: StageDefinition<AccelerateConfig> = {
   schema,
   needs: { model: true, datasets: [] },
   makesModel: true,
+  onQuantized: () => ({ refuses: 'accelerate the float model it was made from' }),
   check,
   outcome: (_, model) => model,
   estimate: ({ seconds }) => ({
@@ -56,11 +58,8 @@ function check({ sequence }: AccelerateConfig, { model }: StagePreview): readonl
   return [{ path: 'sequence', code: 'too-long', message: `The model takes at most ${model.maxLength} tokens.` }];
 }
 
-function obstacleOf({ architecture, provenance }: Manifest): string | undefined {
-  if (architecture === 'dan') return 'A DAN has a runtime of its own.';
-  const isQuantized = provenance.some(({ step }) => step === 'quantize');
-  return isQuantized ? 'The model is quantized already: accelerate the float model it was made from.' : undefined;
-}
+const obstacleOf = ({ architecture }: Manifest): string | undefined =>
+  architecture === 'dan' ? 'A DAN has a runtime of its own.' : undefined;
 
 async function run(config: AccelerateConfig, context: StageContext): Promise<StageResult> {
   const { model: folder, threads, signal, seed } = context;
@@ -69,6 +68,7 @@ async function run(config: AccelerateConfig, context: StageContext): Promise<Sta
   if (missing) throw unsupported('runtime.native', `The accelerate stage needs the native runtime: ${missing}`);
   context.progress({ fraction: 0, phase: 'reading the model' });
   const { model, manifest } = await readBundle(folder);
+  refuseQuantized(model.graph);
   const obstacle = obstacleOf(manifest);
   if (obstacle) throw unsupported('accelerate.model', obstacle);
   const { batch, sequence, seconds, int8 } = config;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { writeBundle } from '../bundle';
 import { writeDan } from '../dan';
-import { distillIssues } from '../distill/check';
+import { distilledManifest, distillIssues, onQuantizedTeacher } from '../distill/check';
 import { distillSchema } from '../distill/config';
 import type { DistillConfig } from '../distill/config';
 import { distill } from '../distill/distill';
@@ -19,7 +19,9 @@ export const distillStage: StageDefinition<DistillConfig> = {
   needs: { model: true, baseline: true, datasets: ['data'], optionalDatasets: ['unlabelled'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
+  onQuantized: onQuantizedTeacher,
   check: distillIssues,
+  outcome: distilledManifest,
   run,
 };
 

@@ -25,6 +25,7 @@ export const factorizeStage: StageDefinition<FactorizeConfig> = {
   needs: { model: true, datasets: [], optionalDatasets: ['data'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
+  onQuantized: () => ({ refuses: 'factorize the float model it was made from, then quantize' }),
   check: factorizeIssues,
   outcome,
   estimate: estimateFactorize,

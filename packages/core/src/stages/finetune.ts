@@ -1,15 +1,15 @@
 /** @file Stage `finetune`: train a model on labelled data. */
 import { join } from 'node:path';
 import { writeBundle } from '../bundle';
-import type { Manifest } from '../bundle';
 import { unsupported } from '../errors';
+import { finetunedManifest, finetuneIssues } from '../finetune/check';
 import { finetuneSchema } from '../finetune/config';
 import type { FinetuneConfig } from '../finetune/config';
 import { finetune } from '../finetune/finetune';
 import type { FinetuneResult } from '../finetune/finetune';
 import type { Measurement, ReportSection } from '../report/measurement';
 import { candidateFigure } from './candidate-figure';
-import type { Issue, StageDefinition, StagePreview } from './stage';
+import type { StageDefinition } from './stage';
 
 export const finetuneStage: StageDefinition<FinetuneConfig> = {
   type: 'finetune',
@@ -20,7 +20,10 @@ export const finetuneStage: StageDefinition<FinetuneConfig> = {
   schema: finetuneSchema,
   needs: { model: 'optional', datasets: ['data'] },
   makesModel: true,
-  check,
+  onQuantized: ({ scratch }) =>
+    scratch ? 'replaces' : { refuses: 'fine-tune the float model it was made from, then quantize' },
+  check: finetuneIssues,
+  outcome: finetunedManifest,
   async run(config, context) {
     const dataset = context.datasets.data;
     if (dataset === undefined)
@@ -36,26 +39,6 @@ export const finetuneStage: StageDefinition<FinetuneConfig> = {
     };
   },
 };
-
-function check(config: FinetuneConfig, { model, datasets }: StagePreview): Issue[] {
-  const issues: Issue[] = [];
-  const data = datasets.data;
-  if (data && !data.splits.train) {
-    issues.push({ path: '', code: 'no-train-split', message: `The data set "${data.name}" has no train split.` });
-  }
-  if (config.scratch && config.method.type !== 'full') {
-    const message = `A model from scratch must be trained whole, not by ${config.method.type}.`;
-    issues.push({ path: 'method', code: 'method-from-scratch', message });
-  }
-  if (model && !config.scratch && config.method.type !== 'full') issues.push(...transformerIssues(model, config));
-  return issues;
-}
-
-function transformerIssues({ components, architecture }: Manifest, { method }: FinetuneConfig): Issue[] {
-  if (components.some(({ component }) => component === 'W_V')) return [];
-  const message = `${method.type} needs a transformer; this ${architecture} model has no attention.`;
-  return [{ path: 'method', code: 'no-attention', message }];
-}
 
 function measurements({ dev, bundle, trainableParameters, seconds, training }: FinetuneResult): Measurement[] {
   return [

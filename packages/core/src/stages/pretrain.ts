@@ -19,6 +19,7 @@ export const pretrainStage: StageDefinition<PretrainConfig> = {
   schema: pretrainSchema,
   needs: { model: 'optional', datasets: ['unlabelled'] },
   makesModel: true,
+  onQuantized: ({ scratch }) => (scratch ? 'replaces' : { refuses: 'train the float model it was made from' }),
   check,
   estimate,
   async run(config, context) {

@@ -39,6 +39,7 @@ export const pruneStage: StageDefinition<PruneConfig> = {
   needs: { model: true, datasets: ['data'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
+  onQuantized: () => ({ refuses: 'prune the float model it was made from, then quantize' }),
   check: pruneIssues,
   outcome: (config, model) => ({
     ...model,

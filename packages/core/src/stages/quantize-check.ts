@@ -1,5 +1,6 @@
 /** @file What can be said of a quantization before it runs: refusals and expectations. */
 import { int8Warning, readEnvironment } from '../bench/environment';
+import { labelsOf } from '../bundle/manifest';
 import type { Manifest, Task } from '../bundle/manifest';
 import { calibrates, weightSettings } from '../quantize/config';
 import type { QuantizeConfig } from '../quantize/config';
@@ -68,18 +69,11 @@ function dataIssues(config: QuantizeConfig, { model, datasets: { data, calibrati
   if (!calibrationSplit(chosen, calibration !== undefined)) {
     issues.push({ path: '', code: 'no-calibration-rows', message: noRows(chosen, calibration !== undefined) });
   }
-  const foreign = foreignLabels(labelsOf(model), chosen.labels);
+  const foreign = foreignLabels(model ? labelsOf(model) : [], chosen.labels);
   if (foreign.length > 0) {
     issues.push({ path: '', code: 'foreign-labels', message: foreignMessage(chosen, foreign) });
   }
   return issues;
-}
-
-/** The model's label names, where its configuration has them. */
-function labelsOf(model: Manifest | undefined): readonly string[] {
-  const labels = model?.config.id2label;
-  if (typeof labels !== 'object' || labels === null) return [];
-  return Object.values(labels).filter((label): label is string => typeof label === 'string');
 }
 
 const TRAINABLE: Readonly<Record<Task, boolean>> = {
@@ -93,13 +87,7 @@ const TRAINABLE: Readonly<Record<Task, boolean>> = {
 
 function modelIssues(config: QuantizeConfig, model: Manifest): Issue[] {
   const issues: Issue[] = [];
-  if (model.provenance.some(({ step, detail }) => step === STEP || detail.quantized === true)) {
-    issues.push({
-      path: '',
-      code: 'already-quantized',
-      message: 'The model is quantized already: quantize the float model it was made from.',
-    });
-  }
+  issues.push(...codebookIssues(model));
   if (model.architecture === 'dan' && (config.mode !== 'dynamic' || config.train)) {
     const message = 'A DAN runs from a table of its own, which can be int8 only: use mode dynamic, without training.';
     issues.push({ path: config.train ? 'train' : 'mode', code: 'dan', message });
@@ -111,6 +99,13 @@ function modelIssues(config: QuantizeConfig, model: Manifest): Issue[] {
     issues.push({ path: 'train', code: 'task', message: `A ${model.task} model has no labels to train on.` });
   }
   return issues;
+}
+
+/** Codes are decoded by the graph, so they are no weights that could take fewer bits. */
+function codebookIssues({ name, codebooks, components }: Manifest): Issue[] {
+  if (!codebooks?.length || components.some(({ component }) => component !== 'classifier')) return [];
+  const message = `All weights of the model "${name}" but the classifier are stored as codebooks, so nothing is left to quantize: quantize the model that they were made from, or leave components out of the share stage.`;
+  return [{ path: '', code: 'codebooks', message }];
 }
 
 function excludeIssues({ exclude }: QuantizeConfig, model: Manifest): Issue[] {

@@ -128,13 +128,6 @@ describe('the modes of the quantize stage', () => {
       expect(problem({ calibration: { rows: 0 } })).toBe('calibration.rows');
     });
 
-    it('an ONNX file that was quantized before it was imported', async () => {
-      const imported = { ...manifest, provenance: [{ step: 'import', detail: { from: 'onnx', quantized: true } }] };
-      for (const given of [{}, { mode: 'fp16' }, { mode: 'static' }]) {
-        expect(await codes(given, { model: imported })).toEqual([':already-quantized']);
-      }
-    });
-
     it('settings of another mode, and training that cannot be', async () => {
       expect(await codes({ weights: { bits: 4 } })).toEqual(['weights:other-mode']);
       expect(await codes({ mode: 'static', form: 'matmul-integer' })).toEqual(['form:other-mode']);

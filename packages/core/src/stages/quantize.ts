@@ -43,6 +43,7 @@ export const quantizeStage: StageDefinition<QuantizeConfig> = {
     bytes: true,
     ...(keep && { mayLose: { path: 'keep.maxDrop', maxDrop: keep.maxDrop } }),
   }),
+  onQuantized: () => ({ refuses: 'quantize the float model it was made from' }),
   check: (config, preview) => [
     ...checkQuantize(config, preview),
     ...keepIssues(config.keep, preview),

@@ -94,8 +94,6 @@ describe('sensitivity stage', () => {
     expect(problems({ choices: [{ type: 'int8' }, { type: 'int8' }] })).toEqual([['choices[1]', 'repeated']]);
     expect(problems({ metric: 'perplexity' })).toEqual([['metric', 'unknown-metric']]);
     expect(problems({ latency: { sequence: 64 } })).toEqual([['latency.sequence', 'too-long']]);
-    const quantized = { ...preview.model, provenance: [{ step: 'quantize', detail: {} }] };
-    expect(problems({}, { model: quantized })).toEqual([['', 'already-quantized']]);
     expect(problems({}, { model: { ...preview.model, task: 'causal-lm' } })).toEqual([['', 'unsupported']]);
     const trainOnly = await readDatasetInfo(datasetFolder({ train: tinyExamples(10) }));
     expect(problems({}, { datasets: { data: trainOnly } })).toEqual([['split', 'no-such-split']]);

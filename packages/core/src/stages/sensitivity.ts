@@ -65,6 +65,7 @@ export const sensitivityStage: StageDefinition<SensitivityConfig> = {
   schema,
   needs: { model: true, datasets: ['data'] },
   makesModel: true,
+  onQuantized: () => ({ refuses: 'analyse the float model it was made from' }),
   check,
   outcome: (_, model) => withStep(model),
   estimate: ({ choices, cells }, { model }) => {
@@ -99,8 +100,6 @@ function check(config: SensitivityConfig, { model, datasets: { data } }: StagePr
     return issues;
   }
   if (!model.tokenizer) issue('', 'no-tokenizer', 'The model has no tokenizer, so it cannot read texts.');
-  if (model.provenance.some(({ step }) => step === 'quantize'))
-    issue('', 'already-quantized', 'The model is quantized already: analyse the float model it was made from.');
   const known = metricsOf(model.task);
   if (config.metric !== undefined && !known.includes(config.metric))
     issue(

@@ -27,6 +27,7 @@ export const shareStage: StageDefinition<ShareConfig> = {
   needs: { model: true, datasets: [], optionalDatasets: ['data'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
+  onQuantized: () => ({ refuses: 'share weights of the float model it was made from, then quantize' }),
   check: shareIssues,
   outcome,
   estimate: estimateShare,

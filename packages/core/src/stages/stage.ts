@@ -91,6 +91,9 @@ export interface Measures {
   readonly mayLose?: { readonly path: string; readonly maxDrop: MaxDrop };
 }
 
+/** What a stage does with a quantized model: hand it on so, make a float model of its own, or refuse it, saying what to do. */
+export type OnQuantized = 'reads' | 'replaces' | { readonly refuses: string };
+
 export interface StageDefinition<Config = unknown> {
   readonly type: string;
   /** Raised whenever the same config could give another result; part of a stage run's key. */
@@ -111,9 +114,11 @@ export interface StageDefinition<Config = unknown> {
   };
   /** Whether the stage's result has a model that the next stage reads. */
   readonly makesModel: boolean;
+  /** Checked along a recipe even where nothing else is known of the model. Default `reads`. */
+  onQuantized?(config: Config): OnQuantized;
   check?(config: Config, preview: StagePreview): readonly Issue[];
   /** What is known of the model that it will make from this one, for the checks of later stages. */
-  outcome?(config: Config, model: Manifest): Manifest;
+  outcome?(config: Config, model: Manifest, datasets: StagePreview['datasets']): Manifest | undefined;
   estimate?(config: Config, preview: StagePreview): Estimate;
   /** Default: nothing that a goal could be judged by. */
   measures?(config: Config): Measures;

@@ -1,8 +1,4 @@
 import { STAGES, STAGE_TYPES, stageSchemas } from '.';
-import { readManifest } from '../bundle';
-import { checkInputs, recipeSchema, resolveRecipe } from '../recipe';
-import { readDatasetInfo } from '../text';
-import { datasetFolder, tinyBundle, tinyExamples } from './testing';
 
 interface JsonSchema {
   readonly type?: string;
@@ -33,24 +29,5 @@ describe('stage registry', () => {
     const described = stageSchemas();
     expect(JSON.parse(JSON.stringify(described))).toEqual(described);
     expect(described.map(({ type }) => type)).toEqual([...STAGE_TYPES]);
-  });
-});
-
-describe('checks along a recipe', () => {
-  const stagesOf = (...stages: object[]) => resolveRecipe(recipeSchema.parse({ name: 'test', stages }), STAGES);
-
-  it('know what earlier stages will make of the model', async () => {
-    const model = await readManifest(await tinyBundle());
-    const data = await readDatasetInfo(datasetFolder({ test: tinyExamples(3) }));
-    const problems = (...stages: object[]) => checkInputs(stagesOf(...stages), { model, datasets: { data } });
-    expect(
-      problems({ type: 'quantize' }, { type: 'evaluate' }, { type: 'benchmark', config: { sequences: [32] } }),
-    ).toEqual([]);
-    expect(problems({ type: 'quantize' }, { type: 'quantize' })).toMatchObject([
-      { field: 'stages[1].config', code: 'already-quantized' },
-    ]);
-    expect(problems({ type: 'quantize' }, { type: 'benchmark', config: { sequences: [33] } })).toMatchObject([
-      { field: 'stages[1].config.sequences[0]', code: 'too-long' },
-    ]);
   });
 });
