@@ -155,6 +155,13 @@ describe('renderReports', () => {
     ]);
   });
 
+  it('plots the figures against a swept number', () => {
+    expect(page).toContain('By swept value');
+    expect(page).toContain('<figcaption>Accuracy by prune target</figcaption>');
+    const few = renderReports(variants.slice(0, 2));
+    expect(few).not.toContain('By swept value');
+  });
+
   it('lays the curves of variants over each other, but not those of a stage that they share', () => {
     const slower = (report: Report, factor: number): Report => ({
       ...report,

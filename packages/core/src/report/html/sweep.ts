@@ -8,7 +8,9 @@ import { page, renderReport, reportBody } from './page';
 import { scatterPlot, type ScatterPoint } from './scatter';
 import { QUALITY } from './summary';
 import { curvesTogether } from './sweep-curves';
+import { valuePlots } from './sweep-values';
 import { table } from './table';
+import { isSeed, variantName } from './variant-name';
 
 /** One combination of a sweep's values, and what it came to. */
 export interface VariantReport {
@@ -34,17 +36,16 @@ export function renderReports(variants: readonly VariantReport[]): string {
   return page(
     first.report.job,
     html`<p class="quiet">A sweep of ${rows.length} variants${goals}.</p>`,
-    html`${overview(rows)} ${figures(rows)} ${seedTable(variants)} ${curvesTogether(rows)} ${rows.map(variantBlock)}`,
+    html`${overview(rows)} ${figures(rows)} ${seedTable(variants)} ${valuePlots(variants)} ${curvesTogether(rows)}
+    ${rows.map(variantBlock)}`,
   );
 }
-
-const isSeed = (path: string): boolean => path === 'seed' || path.endsWith('.seed');
 
 /** Mean and deviation over seeds of variants that are otherwise the same. */
 function seedTable(variants: readonly VariantReport[]): Markup {
   const groups = new Map<string, Report[]>();
   for (const { values, report } of variants) {
-    const name = nameOf(Object.entries(values).filter(([path]) => !isSeed(path)));
+    const name = variantName(Object.entries(values).filter(([path]) => !isSeed(path)));
     groups.set(name, [...(groups.get(name) ?? []), report]);
   }
   const metrics = [...QUALITY, 'robustness'];
@@ -60,21 +61,15 @@ function seedTable(variants: readonly VariantReport[]): Markup {
   </section>`;
 }
 
-const nameOf = (values: readonly (readonly [string, unknown])[]): string =>
-  values.map(([path, value]) => `${shortPath(path)} ${String(value)}`).join(', ');
-
 function rowsOf(variants: readonly VariantReport[]): Row[] {
   const metric = QUALITY.find((name) => variants.some(({ report }) => findMetric(report.comparisons, name)));
   return variants.map(({ values, report }) => ({
-    name: nameOf(Object.entries(values)),
+    name: variantName(Object.entries(values)),
     report,
     size: findMetric(report.comparisons, 'bytes.model'),
     quality: metric === undefined ? undefined : findMetric(report.comparisons, metric),
   }));
 }
-
-/** `prune.config.target` is `prune target`. */
-const shortPath = (path: string): string => path.replace('.config.', ' ').replaceAll('.', ' ');
 
 /** Points that are not beaten in size and quality at once. */
 function scatterPoints(rows: readonly Row[]): ScatterPoint[] {
