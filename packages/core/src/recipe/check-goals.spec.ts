@@ -28,8 +28,13 @@ const data = datasetInfoSchema.parse({
 const STAGES_OF_ALL = [{ type: 'quantize' }, { type: 'evaluate' }, { type: 'benchmark' }];
 
 /** [field, code] of every problem, with the model and data unless others are given. */
-function problems(goals: object, stages: readonly object[] = STAGES_OF_ALL, inputs: object = { model }): string[][] {
-  const recipe = checkRecipe({ name: 'test', stages, goals });
+function problems(
+  goals: object,
+  stages: readonly object[] = STAGES_OF_ALL,
+  inputs: object = { model },
+  more: object = {},
+): string[][] {
+  const recipe = checkRecipe({ name: 'test', stages, goals, ...more });
   return goalIssues(recipe.goals, resolveRecipe(recipe, STAGES), { datasets: { data }, ...inputs }).map(
     ({ field, code }) => [field, code],
   );
@@ -47,6 +52,20 @@ describe('goalIssues', () => {
     // Larger than the original is no contradiction: the goal holds.
     expect(problems({ maxBytes: 100_000_000 })).toEqual([]);
     expect(problems({ maxBytes: 1_000_000 }, [{ type: 'quantize' }])).toEqual([]);
+  });
+
+  it('knows the task that a model is trained for, and the stage that stands for the original', () => {
+    const stages = [{ type: 'finetune' }, ...STAGES_OF_ALL];
+    const goals = { maxDrop: { metric: 'macroF1', relative: 0.03 }, minSpeedup: 2 };
+    const embedding = { model: { ...model, task: 'embedding' } };
+    expect(problems(goals, stages, embedding, { baseline: 'finetune' })).toEqual([]);
+    expect(problems(goals, STAGES_OF_ALL, embedding)).toContainEqual(['goals.maxDrop.metric', 'unknown-metric']);
+    const scratch = [{ type: 'finetune', config: { scratch: { layers: 2 } } }, ...STAGES_OF_ALL];
+    expect(problems(goals, scratch, {}, { baseline: 'finetune' })).toEqual([]);
+    expect(problems(goals, scratch, {})).toEqual([
+      ['goals.maxDrop', 'no-original'],
+      ['goals.minSpeedup', 'no-original'],
+    ]);
   });
 
   it('refuses what no stage measures on the result', () => {

@@ -1,9 +1,10 @@
 /** @file Goals that a recipe cannot reach, or that nothing in it would judge, found before it runs. */
+import type { Manifest } from '../bundle/manifest';
 import type { FieldIssue } from '../errors';
 import { ALL_METRICS, isShare, metricsOf } from '../evaluate/task-metrics';
 import { formatBytes } from '../report/format';
 import type { Measures, StagePreview } from '../stages/stage';
-import { estimateStages } from './preview';
+import { estimateStages, expectedModels } from './preview';
 import type { Goals } from './recipe';
 import type { ResolvedStage } from './resolve';
 
@@ -47,17 +48,18 @@ export function goalIssues(
   ];
 }
 
-function dropIssues({ goals: { maxDrop }, measured, inputs }: Question): FieldIssue[] {
+function dropIssues({ goals: { maxDrop }, stages, result, measured, inputs }: Question): FieldIssue[] {
   if (!maxDrop) return [];
   const { metric, absolute } = maxDrop;
+  const task = expectedTask(result, stages, inputs);
   const issues: FieldIssue[] = [];
   const issue = (field: string, code: string, message: string): void =>
     void issues.push({ field: `goals.maxDrop${field}`, code, message });
   if (!measured.some(({ quality }) => quality)) issue('', 'not-measured', `${notJudged('evaluate')} for ${metric}.`);
-  if (inputs && !inputs.model) issue('', 'no-original', NO_ORIGINAL);
-  const known = inputs?.model ? metricsOf(inputs.model.task, inputs.datasets.data?.kind) : ALL_METRICS;
+  if (lacksOriginal(result, inputs)) issue('', 'no-original', NO_ORIGINAL);
+  const known = task ? metricsOf(task, inputs?.datasets.data?.kind) : ALL_METRICS;
   if (!known.includes(metric)) {
-    const whose = inputs?.model ? `A model for ${inputs.model.task}` : 'The evaluate stage';
+    const whose = task ? `A model for ${task}` : 'The evaluate stage';
     issue('.metric', 'unknown-metric', `${whose} has no "${metric}"; known: ${known.join(', ') || 'none'}.`);
   }
   if (isShare(metric) && absolute !== undefined && absolute >= 1) {
@@ -65,6 +67,20 @@ function dropIssues({ goals: { maxDrop }, measured, inputs }: Question): FieldIs
   }
   return issues;
 }
+
+/** Task of the result, where it can be told. */
+function expectedTask(
+  result: ResolvedStage | undefined,
+  stages: readonly ResolvedStage[],
+  inputs: StagePreview | undefined,
+): Manifest['task'] | undefined {
+  if (inputs === undefined) return undefined;
+  return result === undefined ? inputs.model?.task : expectedModels(stages, inputs).get(result.id)?.task;
+}
+
+/** Whether the result will be compared with nothing: the job has no model, and the recipe names no baseline before it. */
+const lacksOriginal = (result: ResolvedStage | undefined, inputs: StagePreview | undefined): boolean =>
+  inputs !== undefined && inputs.model === undefined && result?.baseline === undefined;
 
 /** Stages on the way to the result that let themselves lose more of the metric than the goal allows in all. */
 function looserIssues({ goals: { maxDrop }, stages, result }: Question): FieldIssue[] {
@@ -91,7 +107,7 @@ function speedIssues({ goals: { minSpeedup }, result, measured, inputs }: Questi
   const issues: FieldIssue[] = [];
   if (!measured.some(({ latency }) => latency))
     issues.push({ field, code: 'not-measured', message: `${notJudged('benchmark')}.` });
-  if (inputs && !inputs.model) issues.push({ field, code: 'no-original', message: NO_ORIGINAL });
+  if (lacksOriginal(result, inputs)) issues.push({ field, code: 'no-original', message: NO_ORIGINAL });
   if (minSpeedup > 1 && !result) {
     const message = 'No stage of the recipe changes the model, so it cannot become faster.';
     issues.push({ field, code: 'impossible', message });

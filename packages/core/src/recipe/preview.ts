@@ -5,13 +5,25 @@ import type { FieldIssue } from '../errors';
 import type { Estimate, StagePreview } from '../stages/stage';
 import type { ResolvedStage } from './resolve';
 
-/** What each stage will know of its inputs, by stage id: its model's manifest as far as the stages before it tell. */
+/** The model that each stage leaves, by stage id, as far as it can be told: what it makes, or what it reads. */
+export function expectedModels(
+  stages: readonly ResolvedStage[],
+  { model, datasets }: StagePreview,
+): ReadonlyMap<string, Manifest | undefined> {
+  const left = new Map<string, Manifest | undefined>();
+  for (const { id, from, config, definition } of stages) {
+    const input = from === undefined ? model : left.get(from);
+    left.set(id, definition.makesModel ? input && definition.outcome?.(config, input, datasets) : input);
+  }
+  return left;
+}
+
+/** What each stage will know of its inputs, by stage id. */
 function previews(stages: readonly ResolvedStage[], { model, datasets }: StagePreview): Map<string, StagePreview> {
-  const made = new Map<string, Manifest | undefined>();
+  const left = expectedModels(stages, { ...(model && { model }), datasets });
   return new Map(
-    stages.map(({ id, from, config, definition }) => {
-      const input = from === undefined ? model : made.get(from);
-      made.set(id, input && definition.outcome?.(config, input, datasets));
+    stages.map(({ id, from }) => {
+      const input = from === undefined ? model : left.get(from);
       return [id, input === undefined ? { datasets } : { model: input, datasets }];
     }),
   );
