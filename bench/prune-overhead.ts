@@ -47,9 +47,9 @@ function classifier(sizes: { layers: number; hidden: number; heads: number; voca
 
 /** A plan that removes this share by importances drawn at random. */
 function randomPlan(bundle: Bundle, targets: Partial<Record<NeuronKind, number>>): KeepPlan {
-  const meter = new NeuronMeter(bundle, 'random', new Random(3));
+  const meter = new NeuronMeter(bundle, Object.keys(targets) as NeuronKind[], 'random', new Random(3));
   meter.measure(() => ({ weight: new Float32Array(), gradient: new Float32Array() }));
-  const groups = meter.groups(Object.keys(targets) as NeuronKind[]);
+  const groups = meter.groups();
   return keepPlan(
     bundle.manifest.structure!,
     selectNeurons(groups, targets, { scope: 'global', floor: 0 }),

@@ -93,7 +93,11 @@ export function attention(
   const queryWidth = sum(groups.map((group) => group.count * group.queryDim));
   const valueWidth = sum(groups.map((group) => group.count * group.valueDim));
   const output = (context: Value): Value =>
-    net.linear(context, names.output, valueWidth, hidden, { component: 'W_AO', layer });
+    net.linear(context, names.output, valueWidth, hidden, {
+      component: 'W_AO',
+      layer,
+      ...(sizes.attentionOutputs && { kept: sizes.attentionOutputs }),
+    });
   const project = (from: Value, name: string, width: number, component: 'W_Q' | 'W_K' | 'W_V'): Value =>
     net.linear(from, name, hidden, width, { component, layer });
 

@@ -42,7 +42,9 @@ export const labelFields = (labels: readonly string[]): HuggingFaceConfig => ({
 function uniformSizes({ layers, hidden, headSize }: TransformerConfig): { heads: number; ffn: number } {
   const [first] = layers;
   if (!first) throw exportRefusal('it has no layers left');
-  layers.forEach(({ heads, queryDims, valueDims, ffn }, i) => {
+  layers.forEach(({ heads, queryDims, valueDims, ffn, attentionOutputs, ffnOutputs }, i) => {
+    if (attentionOutputs ?? ffnOutputs)
+      throw exportRefusal(`layer ${i} writes only some of the ${hidden} hidden dimensions`);
     if (heads !== first.heads) throw exportRefusal(`layer ${i} has ${heads} heads and layer 0 has ${first.heads}`);
     if (ffn !== first.ffn)
       throw exportRefusal(`layer ${i} has ${ffn} feed-forward neurons and layer 0 has ${first.ffn}`);

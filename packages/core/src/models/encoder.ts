@@ -52,10 +52,10 @@ export function feedForward(
   { hidden, layers, activation }: TransformerConfig,
   layer: number,
 ): Value {
-  const neurons = layers[layer].ffn;
+  const { ffn: neurons, ffnOutputs: kept } = layers[layer];
   if (neurons === 0) return net.parameter(`${output}.bias`, [hidden], 'bias');
   const active = net.activation(net.linear(x, intermediate, hidden, neurons, { component: 'W_I', layer }), activation);
-  return net.linear(active, output, neurons, hidden, { component: 'W_O', layer });
+  return net.linear(active, output, neurons, hidden, { component: 'W_O', layer, ...(kept && { kept }) });
 }
 
 /** Rows 0..sequence-1 of a position table, [sequence, hidden]. */

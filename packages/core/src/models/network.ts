@@ -5,6 +5,7 @@ import type { Value } from '../graph';
 import { GraphBuilder } from '../graph/builder';
 import type { Component, ComponentEntry, Structure } from '../bundle/manifest';
 import type { Activation } from './config';
+import { inflate } from './inflate';
 import type { WeightRole, WeightSource } from './weights';
 
 /** A model made by one of our builders, with what its manifest says about it. */
@@ -57,16 +58,21 @@ export class Network {
     return weight;
   }
 
-  /** x W + b over the last axis, W as [inputs, outputs]. */
+  /** x W + b over the last axis, W as [inputs, outputs]; of outputs other than `kept`, if given, only b is left. */
   linear(
     x: Value,
     name: string,
     inputs: number,
     outputs: number,
-    options: { readonly component?: Component; readonly layer?: number; readonly bias?: boolean } = {},
+    options: {
+      readonly component?: Component;
+      readonly layer?: number;
+      readonly bias?: boolean;
+      readonly kept?: readonly number[];
+    } = {},
   ): Value {
-    const { component, layer, bias: hasBias = true } = options;
-    const weight = this.parameter(`${name}.weight`, [inputs, outputs], 'matrix');
+    const { component, layer, bias: hasBias = true, kept } = options;
+    const weight = this.parameter(`${name}.weight`, [inputs, kept?.length ?? outputs], 'matrix');
     const bias = hasBias ? this.parameter(`${name}.bias`, [outputs], 'bias') : undefined;
     if (component) {
       this.components.push({
@@ -76,7 +82,8 @@ export class Network {
         ...(bias ? { bias: bias.name } : {}),
       });
     }
-    const product = this.build.op('MatMul', [x, weight], {}, 'matmul');
+    const narrow = this.build.op('MatMul', [x, weight], {}, 'matmul');
+    const product = kept ? inflate(this.build, narrow, kept, outputs) : narrow;
     return bias ? this.build.op('Add', [product, bias], {}, 'bias') : product;
   }
 

@@ -115,6 +115,7 @@ function foreignIssues({ granularity, hidden, heads, target, targets }: PruneCon
   const wanted: [path: string, isAsked: boolean, what: string][] = [
     ['granularity', granularity.type === 'layer', 'whole layers cannot go'],
     ['hidden', hidden > 0, 'hidden dimensions cannot go'],
+    ['targets', Boolean(targets.W_AO ?? targets.W_O), 'outputs of W_AO and W_O cannot go'],
     ['heads', heads === 'exact', 'heads must end up equal (`equal` or `padded`)'],
     ['target', Math.max(target, ...Object.values(targets)) === 1, 'something of every block must stay'],
   ];
@@ -124,16 +125,14 @@ function foreignIssues({ granularity, hidden, heads, target, targets }: PruneCon
   });
 }
 
-/** Components whose outputs have no target of their own when neurons go. */
+/** Components that have no target of their own in structured pruning. */
 function outputIssues({ targets, granularity }: PruneConfig): Issue[] {
-  const written =
-    'What W_AO and W_O write are the hidden dimensions: set `hidden`. Removed in one layer alone they would have to be put back, which costs more than it saves.';
-  const pooled = 'Outputs of the pooler go with the hidden dimensions: set `hidden`.';
-  const reasons = { W_AO: written, W_O: written, W_P: pooled };
+  const isByNeuron = granularity.type === 'neuron';
   return (['W_AO', 'W_O', 'W_P'] as const).flatMap((component): Issue[] => {
-    if (targets[component] === undefined) return [];
-    const message =
-      granularity.type === 'neuron' ? reasons[component] : `${granularity.type} pruning has no targets by component.`;
+    if (targets[component] === undefined || (isByNeuron && component !== 'W_P')) return [];
+    const message = isByNeuron
+      ? 'Outputs of the pooler go with the hidden dimensions: set `hidden`.'
+      : `${granularity.type} pruning has no targets by component.`;
     return [{ path: `targets.${component}`, code: 'no-output-neurons', message }];
   });
 }
@@ -185,13 +184,13 @@ function divisibilityIssues({ granularity }: PruneConfig, { structure }: Manifes
   const inputs = granularity.type === 'n-of-m' ? granularity.of : granularity.rows;
   const outputs = granularity.type === 'n-of-m' ? 1 : granularity.columns;
   const { hidden } = structure;
-  const bad = structure.layers.flatMap(({ queryDims, valueDims, ffn }, layer) =>
+  const bad = structure.layers.flatMap(({ queryDims, valueDims, ffn, attentionOutputs, ffnOutputs }, layer) =>
     [
       [hidden, sum(queryDims)],
       [hidden, sum(valueDims)],
-      [sum(valueDims), hidden],
+      [sum(valueDims), attentionOutputs?.length ?? hidden],
       [hidden, ffn],
-      [ffn, hidden],
+      [ffn, ffnOutputs?.length ?? hidden],
     ]
       .filter(([rows, columns]) => rows % inputs !== 0 || columns % outputs !== 0)
       .map(([rows, columns]) => `layer ${layer} has a [${rows}, ${columns}] matrix`),

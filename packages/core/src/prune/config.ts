@@ -45,7 +45,9 @@ export const pruneSchema = trainingSchema.extend({
   targets: z
     .partialRecord(z.enum(PRUNABLE), share)
     .default({})
-    .describe('Targets of single components, up to 1; with only `targets` given, set `target` to 0 for the others.'),
+    .describe(
+      'Targets of single components, up to 1; with only `targets` given, set `target` to 0 for the others. W_AO and W_O lose outputs (neuron pruning) only if they are named here: those are put back at run time, which takes most of what it saves.',
+    ),
   hidden: share
     .default(0)
     .describe(

@@ -12,7 +12,8 @@ import { constantOf } from '../ops/constant-value';
 import { inferShapes } from '../passes/infer-shapes';
 import { ortRuntime } from '../runtime';
 import { neuronMasks } from './neuron-masks';
-import { headSlots, shrinkLayer, sizesOf } from './shrink';
+import { headSlots, sizesOf } from './head-slots';
+import { componentsOf, shrinkLayer } from './shrink-layer';
 import type { KeepPlan } from './neurons';
 
 /**
@@ -58,11 +59,9 @@ export function shrinkForeign(bundle: Bundle, plan: KeepPlan): Bundle {
     if (!keep || keep.ffn.length === 0 || !slots[0]?.query.length) {
       throw refusal(`layer ${l} would lose all of its attention or feed-forward block`);
     }
-    const entries = Object.fromEntries(
-      manifest.components.filter((entry) => entry.layer === l).map((entry) => [entry.component, entry]),
-    );
+    const entries = componentsOf(manifest.components, l);
     const tensors = new Map(graph.initializers.map((value) => [value.name, value.constant!] as const));
-    shrinkLayer(tensors, entries, slots, keep.ffn, 'relu');
+    shrinkLayer(tensors, entries, before, { slots, ffn: keep.ffn }, 'relu');
     for (const { weight, bias } of Object.values(entries)) {
       for (const name of bias === undefined ? [weight] : [weight, bias])
         setConstant(graph.value(name), tensors.get(name)!);

@@ -2,11 +2,13 @@
 import type { Bundle } from '../bundle';
 import type { Component, ComponentEntry, Structure } from '../bundle/manifest';
 import { hiddenNormParameters } from '../models';
-import type { HiddenKeep, KeepPlan } from './neurons';
+import { inputsOf, outputsOf } from './neurons';
+import type { HiddenKeep, KeepPlan, LayerKeep, OutputKind } from './neurons';
 
 /**
  * By parameter, 1 = kept: columns and bias entries of W_Q, W_K (query dimensions), W_V (value dimensions) and W_I (FFN
- * neurons). Their activations are then exactly zero, so the rows of W_AO and W_O that read them need no mask.
+ * neurons). Their activations are then exactly zero, so the rows of W_AO and W_O that read them need no mask. Removed
+ * outputs of W_AO and W_O lose their columns and keep their biases.
  * Layers that the plan removes as a whole have no equal mask and stay untouched.
  */
 export function neuronMasks(
@@ -17,21 +19,33 @@ export function neuronMasks(
   const masks = new Map<string, Uint8Array>();
   for (const { component, layer, weight, bias } of components) {
     const keep = layer === undefined ? undefined : plan.layers[layer];
-    const sizes = layer === undefined ? undefined : structure.layers[layer];
-    if (!keep || !sizes) continue;
-    const columns =
-      component === 'W_Q' || component === 'W_K'
-        ? perHead(sizes.queryDims, keep.queryDims)
-        : component === 'W_V'
-          ? perHead(sizes.valueDims, keep.valueDims)
-          : component === 'W_I'
-            ? marks(sizes.ffn, keep.ffn)
-            : undefined;
+    if (layer === undefined || !keep) continue;
+    const columns = keptColumns(component, structure, layer, keep);
     if (!columns || columns.every(Boolean)) continue;
-    masks.set(weight, repeatRows(columns, structure.hidden));
-    if (bias !== undefined) masks.set(bias, columns);
+    const kind = WRITES[component];
+    masks.set(weight, repeatRows(columns, kind ? inputsOf(structure.layers[layer], kind) : structure.hidden));
+    if (bias !== undefined && !kind) masks.set(bias, columns);
   }
   return masks;
+}
+
+/** The components that write the residual stream. */
+const WRITES: Partial<Record<Component, OutputKind>> = { W_AO: 'attentionOutputs', W_O: 'ffnOutputs' };
+
+/** By column of a matrix, 1 = kept; undefined where all are. */
+function keptColumns(
+  component: Component,
+  structure: Structure,
+  layer: number,
+  keep: LayerKeep,
+): Uint8Array | undefined {
+  const { queryDims, valueDims, ffn } = structure.layers[layer];
+  if (component === 'W_Q' || component === 'W_K') return perHead(queryDims, keep.queryDims);
+  if (component === 'W_V') return perHead(valueDims, keep.valueDims);
+  if (component === 'W_I') return marks(ffn, keep.ffn);
+  const kind = WRITES[component];
+  const written = kind && keep[kind];
+  return written && marks(outputsOf(structure, layer, kind).length, written);
 }
 
 function perHead(sizes: readonly number[], kept: readonly (readonly number[])[]): Uint8Array {
@@ -50,16 +64,18 @@ function repeatRows(row: Uint8Array, count: number): Uint8Array {
   return mask;
 }
 
-/** The plan whose masks these are, read from W_Q, W_V and W_I; a parameter without a mask keeps everything. */
+/** The plan whose masks these are, read from W_Q, W_V, W_AO, W_I and W_O; a parameter without a mask keeps everything. */
 export function planFromMasks(
   components: readonly ComponentEntry[],
   structure: Structure,
   maskOf: (name: string) => Uint8Array | undefined,
 ): KeepPlan {
-  const kept = (component: Component, layer: number, size: number): Uint8Array => {
+  const masked = (component: Component, layer: number, size: number): Uint8Array | undefined => {
     const entry = components.find((candidate) => candidate.component === component && candidate.layer === layer);
-    return (entry && maskOf(entry.weight)?.subarray(0, size)) ?? new Uint8Array(size).fill(1);
+    return entry && maskOf(entry.weight)?.subarray(0, size);
   };
+  const kept = (component: Component, layer: number, size: number): Uint8Array =>
+    masked(component, layer, size) ?? new Uint8Array(size).fill(1);
   const indices = (mask: Uint8Array): number[] => [...mask.keys()].filter((i) => mask[i] === 1);
   return {
     layers: structure.layers.map(({ queryDims, valueDims, ffn }, layer) => {
@@ -72,10 +88,16 @@ export function planFromMasks(
           return indices(mask.subarray(start - size, start));
         });
       };
+      const written = (component: 'W_AO' | 'W_O', kind: OutputKind): Partial<LayerKeep> => {
+        const mask = masked(component, layer, outputsOf(structure, layer, kind).length);
+        return mask ? { [kind]: indices(mask) } : {};
+      };
       return {
         queryDims: perHeadIndices(queryDims, 'W_Q'),
         valueDims: perHeadIndices(valueDims, 'W_V'),
         ffn: indices(kept('W_I', layer, ffn)),
+        ...written('W_AO', 'attentionOutputs'),
+        ...written('W_O', 'ffnOutputs'),
       };
     }),
   };

@@ -72,7 +72,7 @@ describe('keepPlan', () => {
       [0, 1, 2],
     ]);
     expect(second?.valueDims).toEqual([[0, 1, 2, 3], []]);
-    expect(removedShare(structure, keepPlan(structure, removed))[1]).toEqual({ query: 0.5, value: 0.5, ffn: 0 });
+    expect(removedShare(structure, keepPlan(structure, removed))[1]).toMatchObject({ query: 0.5, value: 0.5, ffn: 0 });
   });
 
   it('keeps everything when nothing is selected', () => {

@@ -11,9 +11,20 @@ import { selectSmallest } from './select';
  * - `ffn`: an intermediate neuron (a column of W_I and a row of W_O);
  * - `head`: a head with all its query, key and value dimensions;
  * - `layer`: a whole layer;
- * - `hidden`: a dimension of the residual stream, in every matrix that reads or writes it.
+ * - `hidden`: a dimension of the residual stream, in every matrix that reads or writes it;
+ * - `attentionOutputs`, `ffnOutputs`: a column of W_AO or W_O, of one layer by itself. Only its bias still reaches the
+ *   residual stream, which keeps its width.
  */
-export const NEURON_KINDS = ['query', 'value', 'ffn', 'head', 'layer', 'hidden'] as const;
+export const NEURON_KINDS = [
+  'query',
+  'value',
+  'ffn',
+  'head',
+  'layer',
+  'hidden',
+  'attentionOutputs',
+  'ffnOutputs',
+] as const;
 export type NeuronKind = (typeof NEURON_KINDS)[number];
 
 /** The neurons of one kind in one layer, with their importance. Query and value neurons are ordered head by head. */
@@ -31,6 +42,9 @@ export interface LayerKeep {
   /** By head: kept value dimensions of the head. A head without any is removed. */
   readonly valueDims: readonly (readonly number[])[];
   readonly ffn: readonly number[];
+  /** Outputs of W_AO and of W_O; absent: all of them. */
+  readonly attentionOutputs?: readonly number[];
+  readonly ffnOutputs?: readonly number[];
 }
 
 /** What stays of a model. */
@@ -50,6 +64,18 @@ export interface HiddenKeep {
 
 /** Share to remove of each kind; kinds without an entry stay whole. */
 export type NeuronTargets = Partial<Record<NeuronKind, number>>;
+
+export type OutputKind = Extract<NeuronKind, 'attentionOutputs' | 'ffnOutputs'>;
+
+/** Dimensions of the residual stream that W_AO or W_O of a layer writes now. */
+export function outputsOf({ hidden, layers }: Structure, layer: number, kind: OutputKind): readonly number[] {
+  const sizes = layers[layer];
+  return inputsOf(sizes, kind) === 0 ? [] : (sizes[kind] ?? indices(hidden));
+}
+
+/** Rows of W_AO or W_O of a layer. */
+export const inputsOf = ({ valueDims, ffn }: Structure['layers'][number], kind: OutputKind): number =>
+  kind === 'attentionOutputs' ? sum(valueDims) : ffn;
 
 /** Everything stays. */
 export function keepEverything(structure: Structure): KeepPlan {
@@ -144,25 +170,40 @@ export function keepPlan(
           return heads?.[head] ? [] : indices(size).filter((i) => !mask?.[first + i]);
         });
       };
+      const written = (kind: OutputKind): Partial<LayerKeep> => {
+        const mask = marks(kind, l);
+        return mask ? { [kind]: indices(mask.length).filter((i) => !mask[i]) } : {};
+      };
       return {
         queryDims: perHead(layer.queryDims, 'query'),
         valueDims: perHead(layer.valueDims, 'value'),
         ffn: indices(layer.ffn).filter((i) => !marks('ffn', l)?.[i]),
+        ...written('attentionOutputs'),
+        ...written('ffnOutputs'),
       };
     }),
   };
 }
 
+/** Neurons of a layer, of which a plan may remove a share. */
+export type LayerKind = 'query' | 'value' | 'ffn' | OutputKind;
+
 /** Share of the neurons of each kind that a plan removes, by layer: the heat map of the report. */
-export function removedShare(structure: Structure, plan: KeepPlan): { query: number; value: number; ffn: number }[] {
+export function removedShare(structure: Structure, plan: KeepPlan): Record<LayerKind, number>[] {
   const share = (kept: number, all: number): number => (all === 0 ? 0 : 1 - kept / all);
   return structure.layers.map((layer, l) => {
     const keep = plan.layers[l];
     const count = (dims: readonly (readonly number[])[] | undefined): number => sum((dims ?? []).map((d) => d.length));
+    const written = (kind: OutputKind): number => {
+      const all = outputsOf(structure, l, kind).length;
+      return share(keep ? (keep[kind]?.length ?? all) : 0, all);
+    };
     return {
       query: share(count(keep?.queryDims), sum(layer.queryDims)),
       value: share(count(keep?.valueDims), sum(layer.valueDims)),
       ffn: share(keep?.ffn.length ?? 0, layer.ffn),
+      attentionOutputs: written('attentionOutputs'),
+      ffnOutputs: written('ffnOutputs'),
     };
   });
 }

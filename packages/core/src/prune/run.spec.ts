@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { readBundle, writeBundle } from '../bundle';
 import type { Manifest } from '../bundle';
 import { figureOf, stageContext, writeColours } from '../finetune/testing';
-import { importOnnx } from '../models';
+import { sizeOfComponent } from '../factorize/estimate';
+import { exportHuggingFace, importOnnx } from '../models';
 import { STAGES } from '../stages';
-import type { StageContext, StageResult } from '../stages';
+import type { StageContext, StageDefinition, StageResult } from '../stages';
 import { writeModel } from '../onnx';
 import { pruneIssues } from './check';
 import { pruneSchema } from './config';
@@ -94,6 +95,38 @@ describe('neuron pruning', () => {
     const again = await STAGES.prune.run(config, context('hidden-again', out));
     const smaller = await readBundle(join(folder, 'hidden-again', 'output', again.model!));
     expect(smaller.manifest.structure!.hidden).toBe(12);
+  });
+
+  it('removes outputs of W_AO and W_O, puts them back at run time, and the model goes on as any other', async () => {
+    const targets = { W_AO: 0.5, W_O: 0.5 };
+    const { folder: out, accuracy, result } = await prune('outputs', { target: 0.5, targets, dropout: 0.1 });
+    expect(accuracy).toBeGreaterThan(0.9);
+    const heatmap = result.sections.find(({ kind }) => kind === 'heatmap');
+    expect(heatmap).toMatchObject({ columns: ['W_Q, W_K', 'W_V', 'W_AO', 'W_I', 'W_O'] });
+    const outputsIn = async (model: string): Promise<number> => {
+      const { components, structure } = (await readBundle(model)).manifest;
+      const written = components.filter(({ component }) => component === 'W_AO' || component === 'W_O');
+      return written.reduce((sum, entry) => sum + sizeOfComponent(entry, structure!)[1], 0);
+    };
+    expect(await outputsIn(out)).toBeLessThan((await outputsIn(trained)) * 0.75);
+    await expect(exportHuggingFace(out, join(folder, 'exported'))).rejects.toMatchObject({ code: 'export.shape' });
+
+    const after = async (
+      type: 'prune' | 'factorize' | 'quantize',
+      settings: object,
+      model: string,
+    ): Promise<string> => {
+      const stage = STAGES[type] as StageDefinition;
+      const next = await stage.run(stage.schema.parse(settings), context(`outputs-${type}`, model));
+      return join(folder, `outputs-${type}`, 'output', next.model!);
+    };
+    const again = { ...training, epochs: 1, pruningEpochs: 1, target: 0, targets: { W_AO: 0.2, W_O: 0.2 } };
+    const smaller = await after('prune', again, out);
+    expect(await outputsIn(smaller)).toBeLessThan(await outputsIn(out));
+    const thin = await after('factorize', { calibrationRows: 20, minimumRank: 1, multipleOf: 1 }, smaller);
+    const small = await after('quantize', {}, thin);
+    const scored = await STAGES.evaluate.run(STAGES.evaluate.schema.parse({}), context('outputs-score', small));
+    expect(accuracyOf(scored)).toBeGreaterThan(0.8);
   });
 
   it('takes W_I to 100 %: only the output bias is left of the feed-forward blocks', async () => {
@@ -283,7 +316,8 @@ describe('refusals at submit', () => {
     [{ granularity: { type: 'weight' }, importance: 'pst', epochs: 0 }, 'needs-training'],
     [{ granularity: { type: 'neuron' }, rewind: {} }, 'rewind-structured'],
     [{ target: 0 }, 'nothing-to-prune'],
-    [{ targets: { W_AO: 0.5 } }, 'no-output-neurons'],
+    [{ targets: { W_P: 0.5 } }, 'no-output-neurons'],
+    [{ granularity: { type: 'head' }, targets: { W_AO: 0.5 } }, 'no-output-neurons'],
     [{ hidden: 1 }, 'nothing-left'],
     [{ granularity: { type: 'weight' }, hidden: 0.5 }, 'hidden-unstructured'],
     [{ hidden: 0.6, target: 0.1, floor: 0.5 }, 'target-above-floor'],
@@ -307,6 +341,7 @@ describe('refusals at submit', () => {
     expect(pathsOf({ hidden: 0.1 })).toEqual(['hidden']);
     expect(pathsOf({ heads: 'exact', targets: { W_I: 1 } })).toEqual(['heads', 'target']);
     expect(pathsOf({ granularity: { type: 'layer' } })).toEqual(['granularity']);
+    expect(pathsOf({ targets: { W_O: 0.5 } })).toEqual(['targets']);
   });
 
   it('names a vocabulary that cannot be cut', async () => {

@@ -1,13 +1,15 @@
 /** @file Measures the importance of hidden dimensions, and of the pooler's outputs. */
 import type { Bundle } from '../bundle';
-import type { ComponentEntry } from '../bundle/manifest';
+import type { ComponentEntry, Structure } from '../bundle/manifest';
 import { hiddenNormParameters } from '../models';
 import type { Importance } from './config';
 import { columnNorms, inputProducts, NeuronImportance, notOfNeurons, rowNorms } from './importance';
 import type { ReadParameter } from './importance';
 import { poolerOf } from './neuron-masks';
+import { outputsOf } from './neurons';
 
 export class StreamMeter {
+  private readonly structure: Structure;
   private readonly width: number;
   private readonly components: readonly ComponentEntry[];
   private readonly norms: readonly {
@@ -23,7 +25,8 @@ export class StreamMeter {
     private readonly importance: Importance,
     private readonly draws: ReadonlyMap<string, readonly number[]>,
   ) {
-    this.width = manifest.structure!.hidden;
+    this.structure = manifest.structure!;
+    this.width = this.structure.hidden;
     this.components = manifest.components;
     const meter = (): NeuronImportance => new NeuronImportance(this.width);
     this.norms = hiddenNormParameters(model, this.width).map((names) => ({ ...names, meter: meter() }));
@@ -83,10 +86,11 @@ export class StreamMeter {
   /** |scale| times the L2 norm of what the layers write, by hidden dimension; 0 for one that is removed. */
   private writtenMagnitude(read: ReadParameter): Float64Array {
     const squares = new Float64Array(this.width);
-    for (const { component, weight } of this.components) {
-      if (component !== 'W_AO' && component !== 'W_O') continue;
-      columnNorms(read(weight).weight, this.width).forEach((norm, d) => {
-        squares[d] += norm * norm;
+    for (const { component, layer, weight } of this.components) {
+      if (layer === undefined || (component !== 'W_AO' && component !== 'W_O')) continue;
+      const dims = outputsOf(this.structure, layer, component === 'W_AO' ? 'attentionOutputs' : 'ffnOutputs');
+      columnNorms(read(weight).weight, dims.length).forEach((norm, i) => {
+        squares[dims[i]] += norm * norm;
       });
     }
     const scale = read(this.norms[0].scale).weight;

@@ -22,7 +22,7 @@ import type { PruneConfig } from './config';
 import { equalHeads } from './equal-heads';
 import { shrinkForeign, straighten, tryShrinkForeign } from './foreign-shrink';
 import { keepPlan, removedShare, selectNeurons } from './neurons';
-import type { KeepPlan, NeuronKind, NeuronTargets } from './neurons';
+import type { KeepPlan, LayerKind, NeuronKind, NeuronTargets } from './neurons';
 import { hiddenFromMasks, hiddenMasks, neuronMasks, planFromMasks } from './neuron-masks';
 import { NeuronMeter } from './neuron-meter';
 import { effectiveTraining, pruningPhases } from './phases';
@@ -62,7 +62,7 @@ export async function pruneStructured(
 
   const hooks = (trainer: Trainer): TrainerHooks => {
     masks = (name) => trainer.mask(name);
-    const meter = new NeuronMeter(bundle, importanceOf(config), new Random(context.seed));
+    const meter = new NeuronMeter(bundle, kindsOf(targets), importanceOf(config), new Random(context.seed));
     return {
       afterGradients(step) {
         if (phases.measures(step)) meter.measure((name) => trainer.parameter(name));
@@ -71,7 +71,7 @@ export async function pruneStructured(
         isComplete = phases.isComplete(step);
         const due = phases.dueAfter(step);
         if (due === undefined) return;
-        const groups = meter.groups(kindsOf(targets));
+        const groups = meter.groups();
         const chosen = keepPlan(structure, selectNeurons(groups, scaled(targets, due), selection), meter.pooler());
         const plan = config.heads === 'equal' ? equalHeads(structure, chosen, groups) : chosen;
         plan.layers.forEach((keep, layer) => {
@@ -146,7 +146,10 @@ export function requireStructure({ manifest }: Bundle): Structure {
   );
 }
 
-/** Targets by neuron kind. W_Q and W_K are pruned in pairs; W_AO and W_O lose the rows that W_V's and W_I's neurons feed. */
+/**
+ * Targets by neuron kind. W_Q and W_K are pruned in pairs; W_AO and W_O lose the rows that W_V's and W_I's neurons feed, and
+ * columns only where they have targets of their own.
+ */
 export function neuronTargets({ granularity, target, targets, hidden }: PruneConfig): NeuronTargets {
   if (granularity.type === 'head' || granularity.type === 'layer')
     return above0({ [granularity.type]: target, hidden });
@@ -155,6 +158,8 @@ export function neuronTargets({ granularity, target, targets, hidden }: PruneCon
     query: Math.max(pick('W_Q'), targets.W_Q === undefined && targets.W_K !== undefined ? targets.W_K : 0),
     value: pick('W_V'),
     ffn: pick('W_I'),
+    attentionOutputs: targets.W_AO ?? 0,
+    ffnOutputs: targets.W_O ?? 0,
     hidden,
   };
   return above0(all);
@@ -170,8 +175,11 @@ const scaled = (targets: NeuronTargets, factor: number): NeuronTargets =>
 
 function describe(structure: Structure, plan: KeepPlan): string {
   const shares = removedShare(structure, plan);
-  const mean = (kind: 'query' | 'value' | 'ffn'): string =>
-    `${((100 * shares.reduce((sum, layer) => sum + layer[kind], 0)) / shares.length).toFixed(0)} %`;
+  const mean = (kind: LayerKind): number => (100 * shares.reduce((sum, layer) => sum + layer[kind], 0)) / shares.length;
+  const percent = (kind: LayerKind): string => `${mean(kind).toFixed(0)} %`;
+  const [attention, ffn] = [mean('attentionOutputs'), mean('ffnOutputs')];
+  const outputs =
+    attention + ffn > 0 ? `, ${percent('attentionOutputs')} of W_AO and ${percent('ffnOutputs')} of W_O outputs` : '';
   const hidden = plan.hidden ? `, ${structure.hidden - plan.hidden.dims.length} hidden dimensions` : '';
-  return `pruned ${mean('query')} of query/key, ${mean('value')} of value dimensions, ${mean('ffn')} of FFN neurons${hidden}`;
+  return `pruned ${percent('query')} of query/key, ${percent('value')} of value dimensions, ${percent('ffn')} of FFN neurons${outputs}${hidden}`;
 }

@@ -102,7 +102,8 @@ function workOf({ op, inputs }: NodeTime): Work {
   if (/Gelu|Relu|Erf|Tanh|Sigmoid/.test(op)) return 'activation';
   if (/^(Add|Sub|Mul|Div)$/.test(op)) return 'additions';
   if (/Transpose|Reshape|Split|Concat|Squeeze|Expand|Slice|Pad/.test(op)) return 'layout';
-  return /Gather/.test(op) ? 'lookup' : 'other';
+  if (/Gather/.test(op)) return inputs[0]?.length === 2 ? 'lookup' : 'layout';
+  return 'other';
 }
 
 async function flopsOf(path: string, sequence: number): Promise<number> {

@@ -14,18 +14,18 @@ export function parameterShares({ parameters, structure }: Manifest): ParameterS
   const embeddings: ParameterShare = { component: 'embeddings', share: share(parameters.embeddings) };
   if (!structure) return [embeddings];
   const { hidden } = structure;
-  const layers = structure.layers.flatMap(({ queryDims, valueDims, ffn }, layer): ParameterShare[] => {
-    const query = hidden * sum(queryDims);
-    const value = hidden * sum(valueDims);
-    const sizes: [Component, number][] = [
-      ['W_Q', query],
-      ['W_K', query],
-      ['W_V', value],
-      ['W_AO', value],
+  const layers = structure.layers.flatMap((sizes, layer): ParameterShare[] => {
+    const { ffn, attentionOutputs, ffnOutputs } = sizes;
+    const [query, value] = [sum(sizes.queryDims), sum(sizes.valueDims)];
+    const matrices: [Component, number][] = [
+      ['W_Q', hidden * query],
+      ['W_K', hidden * query],
+      ['W_V', hidden * value],
+      ['W_AO', value * (attentionOutputs?.length ?? hidden)],
       ['W_I', hidden * ffn],
-      ['W_O', hidden * ffn],
+      ['W_O', ffn * (ffnOutputs?.length ?? hidden)],
     ];
-    return sizes.map(([component, size]) => ({ component, layer, share: share(size) }));
+    return matrices.map(([component, size]) => ({ component, layer, share: share(size) }));
   });
   return [embeddings, ...layers];
 }

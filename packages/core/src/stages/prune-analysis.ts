@@ -26,7 +26,7 @@ const WHY_NOT: Readonly<Record<Work, string>> = {
   normalisation: 'it works on every hidden dimension: only `hidden` shrinks it',
   activation: 'it follows the FFN neurons',
   additions: 'they work on every hidden dimension and every pair of positions',
-  layout: 'it moves what is left of queries, keys and values, and costs a call each',
+  layout: 'it moves what is left of queries, keys and values, puts outputs of W_AO and W_O back, and costs a call each',
   lookup: 'it reads one row a token, however many rows there are',
   other: '',
   between: 'each operator costs its call, however small its work',

@@ -5,6 +5,7 @@ import type { Bundle, Manifest } from '../bundle';
 import type { Scores } from '../finetune/score';
 import type { TrainingOutcome } from '../finetune/train-on';
 import type { PruneConfig } from '../prune/config';
+import type { LayerKind } from '../prune/neurons';
 import { SPARSE_FILE, writeSparseFile } from '../prune/sparse-file';
 import type { StructuredResult } from '../prune/structured-run';
 import type { UnstructuredResult } from '../prune/unstructured-run';
@@ -72,10 +73,23 @@ export async function vocabularyReport(before: Before, afterFolder: string, afte
   return { measurements: figures, sections: [table] };
 }
 
+/** What a layer's neurons are columns of. */
+const REMOVED_FROM: Readonly<Record<LayerKind, string>> = {
+  query: 'W_Q, W_K',
+  value: 'W_V',
+  attentionOutputs: 'W_AO',
+  ffn: 'W_I',
+  ffnOutputs: 'W_O',
+};
+
 export async function structuredReport(before: Before, afterFolder: string, result: StructuredResult): Promise<Report> {
   const note =
     'Query and key dimensions go in pairs. With `heads: padded`, heads left unequal are filled up to the largest of their layer, which gives back much of the saving.';
   const { figures, table } = await sizes(before, afterFolder, result.bundle.manifest, note);
+  const isOutput = (kind: string): boolean => kind === 'attentionOutputs' || kind === 'ffnOutputs';
+  const shown = (Object.keys(REMOVED_FROM) as LayerKind[]).filter(
+    (kind) => !isOutput(kind) || result.removed.some((shares) => shares[kind] > 0),
+  );
   return {
     measurements: [...recoveryFigures(result), ...figures],
     sections: [
@@ -84,8 +98,8 @@ export async function structuredReport(before: Before, afterFolder: string, resu
         kind: 'heatmap',
         title: 'Share removed by layer',
         rows: result.removed.map((_, layer) => `layer ${layer}`),
-        columns: ['W_Q, W_K', 'W_V', 'W_I'],
-        values: result.removed.map(({ query, value, ffn }) => [query, value, ffn]),
+        columns: shown.map((kind) => REMOVED_FROM[kind]),
+        values: result.removed.map((shares) => shown.map((kind) => shares[kind])),
         unit: 'ratio',
       },
       ...curves(result, result.recoveryFrom),
