@@ -1,7 +1,7 @@
 /**
  * @file Time and peak memory of one training step of a BERT classifier (vocabulary 30,522, all weights trained): on
  * onnxruntime-node with the share of its matrix-product rate that it reaches, on the native runtime in fp32 and in bf16
- * with the longest time that its event loop was held up, and on PyTorch in fp32 and under bf16 autocast.
+ * with the longest time that its event loop was held up and the longest that it worked itself, and on PyTorch in fp32 and under bf16 autocast.
  *
  *   node --require ./tools/register-typescript.cjs bench/training-step.ts [--pytorch PYTHON] [--only L2H128]
  *        [--dropout 0.1] [--rounds 3] [--steps N] [--threads 2] [--spin] [--recompute]
@@ -91,6 +91,9 @@ function compare(config: Config, dropout: number, options: Options): Record<stri
       .map((value) => value.toFixed(2))
       .join(' / '),
     'event loop held ms': most((step) => step.heldMs)
+      .map((value) => value.toFixed(0))
+      .join(' / '),
+    'of that its own work ms': most((step) => step.busyMs ?? NaN)
       .map((value) => value.toFixed(0))
       .join(' / '),
     'first step s': bySide

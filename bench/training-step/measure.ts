@@ -1,5 +1,4 @@
 /** @file Our side of training-step.ts: times steps of the real Trainer in this process. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { crossEntropy } from '../../packages/core/src/autodiff';
 import { Graph, Model } from '../../packages/core/src/graph';
 import { GraphBuilder } from '../../packages/core/src/graph/builder';
@@ -9,6 +8,8 @@ import { nativeRuntime, ortRuntime } from '../../packages/core/src/runtime';
 import type { CompileOptions, HostTensor, Precision, Runtime } from '../../packages/core/src/runtime';
 import { Random, Trainer, optimizerSchema } from '../../packages/core/src/train';
 import type { TrainingBatch } from '../../packages/core/src/train';
+import { LoopWatch } from './loop-watch';
+import type { LoopFigures } from './loop-watch';
 
 export interface Config {
   readonly name: string;
@@ -47,7 +48,7 @@ export interface StepRequest {
   readonly warmup: number;
 }
 
-export interface StepFigures {
+export interface StepFigures extends LoopFigures {
   readonly ms: readonly number[];
   /** Of which gradient norm and AdamW. */
   readonly optimizerMs: readonly number[];
@@ -58,8 +59,6 @@ export interface StepFigures {
   /** GFLOP/s of ONNX Runtime's [tokens, H] x [H, 4H] product, before and after the steps. */
   readonly ceiling: readonly number[];
   readonly peakBytes: number;
-  /** The longest time during a pass in which the event loop could not run. */
-  readonly heldMs: number;
 }
 
 const VOCABULARY = 30_522;
@@ -138,14 +137,14 @@ export async function measureStep(request: StepRequest): Promise<StepFigures> {
   });
   const batch = randomBatch(config.batch, config.sequence);
   const ms: number[] = [];
-  const delay = monitorEventLoopDelay({ resolution: 1 });
+  let watch: LoopWatch | undefined;
   for (let i = 0; i < 1 + warmup + steps; i++) {
-    if (i === 1 + warmup) delay.enable(); // compiling is over
+    if (i === 1 + warmup) watch = new LoopWatch(); // compiling is over
     const start = performance.now();
     await trainer.train([batch]);
     ms.push(performance.now() - start);
   }
-  delay.disable();
+  const loop = watch!.end();
   const peakBytes = process.resourceUsage().maxRSS * 1024;
   ceiling.push(await matmulRate(config, compile));
   const [firstStepMs] = ms;
@@ -161,6 +160,6 @@ export async function measureStep(request: StepRequest): Promise<StepFigures> {
     flops,
     ceiling,
     peakBytes,
-    heldMs: delay.max / 1e6,
+    ...loop,
   };
 }

@@ -72,4 +72,6 @@ export interface Addon {
   run(binding: BindingHandle): Promise<(FreshOutput | null)[]>;
   cancel(binding: BindingHandle): void;
   releaseBinding(binding: BindingHandle): void;
+  /** `calls` as `encodeCalls` lays them down; resolves to the sum of their results. */
+  runCalls(memory: ArrayBuffer, calls: Float64Array, threads: number): Promise<number>;
 }

@@ -3,10 +3,13 @@ import { createRequire } from 'node:module';
 import type { Addon, SessionSettings } from './addon';
 import { NativeError, nativeError } from './errors';
 import { findAddon, findLibrary } from './find';
+import { encodeCalls, requireFixedMemory } from './kernel-calls';
+import type { NativeKernelCall } from './kernel-calls';
 import { NativeSession } from './session';
 
 export type { NativeArray, ValueInfo } from './addon';
 export { NativeError } from './errors';
+export type { NativeKernelCall } from './kernel-calls';
 export type { NativeErrorCode } from './errors';
 export { NativeSession } from './session';
 export type { NativeTensor } from './session';
@@ -85,6 +88,21 @@ export class NativeLibrary {
     };
     try {
       return new NativeSession(this.addon, await this.addon.createSession(model, settings));
+    } catch (error) {
+      throw nativeError(error);
+    }
+  }
+
+  /**
+   * Carries out loops over `memory` on background threads. They may run at once, so none may write what another one
+   * touches; leave the memory alone until the promise settles. Bits do not depend on the threads.
+   * @returns the sum of the results of `sumSquares`, added in their order
+   * @throws NativeError for a call that leaves the memory
+   */
+  async runCalls(memory: ArrayBuffer, calls: readonly NativeKernelCall[], threads: number): Promise<number> {
+    requireFixedMemory(memory);
+    try {
+      return await this.addon.runCalls(memory, encodeCalls(calls), threads);
     } catch (error) {
       throw nativeError(error);
     }

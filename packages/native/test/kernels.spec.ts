@@ -26,7 +26,10 @@ describeCompiled('kernels under sanitizers (needs a C compiler)', () => {
   }, 240_000);
   afterAll(() => rmSync(output, { recursive: true, force: true }));
 
-  it.each(['gemm', 'elementwise', 'rows', 'sparse'])('%s agrees with float64 and stays inside its memory', (part) => {
-    expect(execFileSync(program, [part], { encoding: 'utf8', timeout: 120_000 })).toContain(`${part}: ok`);
-  });
+  it.each(['gemm', 'elementwise', 'rows', 'sparse', 'slabs'])(
+    '%s agrees with float64 and stays inside its memory',
+    (part) => {
+      expect(execFileSync(program, [part], { encoding: 'utf8', timeout: 120_000 })).toContain(`${part}: ok`);
+    },
+  );
 });

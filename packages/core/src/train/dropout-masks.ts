@@ -3,7 +3,8 @@ import { invalid } from '../errors';
 import { sizeOf } from '../graph';
 import type { HostTensor } from '../runtime';
 import { wasmKernels } from './kernels/kernels';
-import type { Kernels } from './kernels/kernels';
+import { KernelWork, onThisThread } from './kernels/work';
+import type { KernelMemory, KernelRunner } from './kernels/work';
 import { streamKey } from './random';
 
 /** A float32 graph input that multiplies a value: 0 with probability `ratio`, else 1 / (1 - ratio). */
@@ -20,17 +21,18 @@ const DRAWS = 65536;
 export class DropoutMasks {
   /** To be fed under these names. */
   readonly feeds: Readonly<Record<string, HostTensor>>;
-  private readonly kernels: Kernels;
+  private readonly memory: KernelMemory;
   private readonly regions: readonly { address: number; size: number; threshold: number; value: number }[];
 
   constructor(
     sites: readonly DropoutSite[],
     private readonly seed: number,
+    private readonly runner: KernelRunner = onThisThread,
   ) {
     const sizes = sites.map(({ dims }) => sizeOf(dims));
     const bytes = sizes.reduce((sum, size) => sum + size * 4, 0);
-    const { memory, buffer } = reserve(bytes);
-    this.kernels = wasmKernels(memory);
+    const wasm = reserve(bytes);
+    this.memory = { buffer: wasm.buffer, kernels: wasmKernels(wasm) };
     let address = 0;
     this.regions = sites.map(({ ratio }, i) => {
       const region = { address, size: sizes[i], threshold: Math.round(ratio * DRAWS), value: 1 / (1 - ratio) };
@@ -39,24 +41,25 @@ export class DropoutMasks {
     });
     this.feeds = Object.fromEntries(
       sites.map(({ input, dims }, i) => {
-        const data = new Float32Array(buffer, this.regions[i].address, sizes[i]);
+        const data = new Float32Array(wasm.buffer, this.regions[i].address, sizes[i]);
         return [input, { dtype: 'float32', dims, data } as const];
       }),
     );
   }
 
   /** Fills all masks; the same arguments give the same masks. About 0.2 ns an element. */
-  fill(step: number, microBatch: number): void {
+  async fill(step: number, microBatch: number): Promise<void> {
+    const work = new KernelWork();
     this.regions.forEach(({ address, size, threshold, value }, site) => {
       const key = streamKey(this.seed, Math.floor(this.seed / 2 ** 32), step, microBatch, site);
-      this.kernels.dropoutMask(address, size, key, threshold, value);
+      work.add(this.memory, { kernel: 'dropoutMask', target: address, count: size, key, threshold, value });
     });
+    await work.run(this.runner);
   }
 }
 
-function reserve(bytes: number): { memory: WebAssembly.Memory; buffer: ArrayBuffer } {
+function reserve(bytes: number): WebAssembly.Memory {
   const pages = Math.ceil(bytes / PAGE);
   if (pages > 65535) throw invalid('train.batch-too-large', 'The dropout masks of one batch do not fit into 4 GiB.');
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  return { memory, buffer: memory.buffer };
+  return new WebAssembly.Memory({ initial: pages, maximum: pages });
 }

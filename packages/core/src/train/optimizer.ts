@@ -1,6 +1,9 @@
 /** @file AdamW over parameter slabs. */
 import { z } from 'zod';
+import { adamwAddresses } from './kernels/kernels';
 import type { AdamwScalars } from './kernels/kernels';
+import { KernelWork, onThisThread } from './kernels/work';
+import type { KernelRunner } from './kernels/work';
 import { RowGradients } from './rows';
 import type { ParameterSlot, ParameterSpec } from './slabs';
 
@@ -55,6 +58,7 @@ export class AdamW {
     private readonly config: OptimizerConfig,
     private readonly decayRule: DecayRule = decayMatrices,
     private readonly learningRateFactor: (name: string) => number = () => 1,
+    private readonly runner: KernelRunner = onThisThread,
   ) {}
 
   /** Announces that the gradient of a parameter, an embedding table, comes as rows. */
@@ -68,13 +72,18 @@ export class AdamW {
   }
 
   /** L2 norm of the gradients of these parameters together; not finite when one element is not. */
-  gradientNorm(slots: Iterable<ParameterSlot>): number {
-    let sum = 0;
+  async gradientNorm(slots: Iterable<ParameterSlot>): Promise<number> {
+    const work = new KernelWork();
     for (const slot of slots) {
       const table = this.tables.get(slot);
-      sum += table ? table.sumSquares() : slot.kernels.sumSquares(slot.at.gradient, slot.size);
+      if (table) table.sumSquares(work);
+      else {
+        work.addInBlocks(slot.memory, slot.size, (start, count) => {
+          return { kernel: 'sumSquares', source: slot.at.gradient + start * 4, count };
+        });
+      }
     }
-    return Math.sqrt(sum);
+    return Math.sqrt(await work.run(this.runner));
   }
 
   /** Factor that brings gradients of this norm to `clipNorm`; as PyTorch's clip_grad_norm_, epsilon included. */
@@ -83,15 +92,21 @@ export class AdamW {
   }
 
   /** One step (counted from 1) of these parameters. `scale` multiplies the gradients on the way in. */
-  update(slots: Iterable<ParameterSlot>, step: number, learningRate: number, scale: number): void {
+  async update(slots: Iterable<ParameterSlot>, step: number, learningRate: number, scale: number): Promise<void> {
+    const work = new KernelWork();
     for (const slot of slots) {
       const decay = this.decayRule(slot, this.config.weightDecay);
       const scalars = adamwScalars(this.config, step, learningRate * this.learningRateFactor(slot.name), decay, scale);
       const table = this.tables.get(slot);
-      if (!table) slot.kernels.adamw(slot.at, slot.size, scalars);
-      else if (this.config.embeddings === 'lazy') table.updateTouched(scalars);
-      else table.updateAll(scalars);
+      if (table && this.config.embeddings === 'lazy') table.updateTouched(work, scalars);
+      else if (table) table.updateAll(work, scalars);
+      else {
+        work.addInBlocks(slot.memory, slot.size, (start, count) => {
+          return { kernel: 'adamw', at: adamwAddresses(slot.at, start), count, scalars };
+        });
+      }
     }
+    await work.run(this.runner);
   }
 
   /** Forgets the row gradients collected for the last step; dense gradients are overwritten by the next one. */

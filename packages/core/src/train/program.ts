@@ -10,6 +10,8 @@ import { promoteToInputs, specialise } from '../passes';
 import type { CompileOptions, Executable, HostTensor, Runtime } from '../runtime/runtime';
 import { DropoutMasks } from './dropout-masks';
 import type { DropoutSite } from './dropout-masks';
+import { KernelWork } from './kernels/work';
+import type { KernelRunner } from './kernels/work';
 import { recomputeActivations } from './recompute';
 import type { ParameterSlabs, ParameterSlot } from './slabs';
 
@@ -63,6 +65,7 @@ export class TrainingProgram {
     /** Memory of activations that stays reserved between runs. */
     readonly heldBytes: number,
     private readonly masks: DropoutMasks,
+    private readonly runner: KernelRunner,
     slabs: ParameterSlabs,
     frozen: Readonly<Record<string, HostTensor>>,
   ) {
@@ -87,7 +90,12 @@ export class TrainingProgram {
     slabs: ParameterSlabs,
     frozen: Readonly<Record<string, HostTensor>>,
     maxHeldBytes: number,
-    options: ProgramOptions & { readonly runtime: Runtime; readonly compile: CompileOptions; readonly seed: number },
+    options: ProgramOptions & {
+      readonly runtime: Runtime;
+      readonly compile: CompileOptions;
+      readonly runner: KernelRunner;
+      readonly seed: number;
+    },
   ): Promise<TrainingProgram> {
     const inputs = new Set(model.graph.inputs.map(({ name }) => name));
     const special = specialise(model, Object.fromEntries([...shapes].filter(([name]) => inputs.has(name))));
@@ -105,9 +113,10 @@ export class TrainingProgram {
     const { flops, peakActivationBytes } = costOf(graph.model);
     const keepMemory = peakActivationBytes <= maxHeldBytes;
     const executable = await options.runtime.compile(graph.model, { keepMemory, ...options.compile });
-    const masks = new DropoutMasks(sites, options.seed);
+    const { runner } = options;
+    const masks = new DropoutMasks(sites, options.seed, runner);
     const heldBytes = keepMemory ? peakActivationBytes : 0;
-    return new TrainingProgram(executable, graph, flops, heldBytes, masks, slabs, frozen);
+    return new TrainingProgram(executable, graph, flops, heldBytes, masks, runner, slabs, frozen);
   }
 
   /**
@@ -119,10 +128,10 @@ export class TrainingProgram {
     step: number,
     microBatch: number,
   ): Promise<BackwardResult & { readonly rows: readonly TableRows[] }> {
-    this.masks.fill(step, microBatch);
+    await this.masks.fill(step, microBatch);
     const into = microBatch === 0 ? this.intoGradients : this.intoLandings;
     const outputs = await this.executable.run({ ...this.feeds, ...inputs }, into);
-    if (microBatch > 0) this.accumulate();
+    if (microBatch > 0) await this.accumulate();
     const { graph } = this;
     return {
       loss: Number(outputs[graph.loss].data[0]),
@@ -143,10 +152,15 @@ export class TrainingProgram {
     return this.executable.release();
   }
 
-  private accumulate(): void {
-    for (const { name, kernels, at, size } of this.slots) {
-      if (this.graph.gradients.get(name)?.kind === 'dense') kernels.accumulate(at.gradient, at.landing, size);
+  private async accumulate(): Promise<void> {
+    const work = new KernelWork();
+    for (const { name, memory, at, size } of this.slots) {
+      if (this.graph.gradients.get(name)?.kind !== 'dense') continue;
+      work.addInBlocks(memory, size, (start, count) => {
+        return { kernel: 'accumulate', target: at.gradient + start * 4, source: at.landing + start * 4, count };
+      });
     }
+    await work.run(this.runner);
   }
 
   private gradientTensors(array: (slot: ParameterSlot) => Float32Array): Record<string, HostTensor> {

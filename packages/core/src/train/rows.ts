@@ -1,5 +1,7 @@
 /** @file Embedding tables: gradients come as one row per token, and most rows of the table are in no batch. */
+import { adamwAddresses } from './kernels/kernels';
 import type { AdamwScalars } from './kernels/kernels';
+import type { KernelWork } from './kernels/work';
 import type { ParameterSlot } from './slabs';
 
 /**
@@ -40,27 +42,28 @@ export class RowGradients {
     }
   }
 
-  sumSquares(): number {
-    const { kernels, at } = this.slot;
-    const stride = this.width * 4;
-    return this.touched.reduce((sum, row) => sum + kernels.sumSquares(at.gradient + row * stride, this.width), 0);
+  sumSquares(work: KernelWork): void {
+    const { memory, at } = this.slot;
+    for (const row of this.touched) {
+      work.add(memory, { kernel: 'sumSquares', source: at.gradient + row * this.width * 4, count: this.width });
+    }
   }
 
   /** AdamW on the whole table, as if the gradient were dense. */
-  updateAll(scalars: AdamwScalars): void {
+  updateAll(work: KernelWork, scalars: AdamwScalars): void {
     let start = 0;
     while (start < this.rowCount) {
       let end = start + 1;
       while (end < this.rowCount && this.isUsed[end] === this.isUsed[start]) end++;
-      if (this.isUsed[start]) this.adamw(start, end - start, scalars);
-      else if (scalars.keep !== 1) this.decay(start, end - start, scalars.keep);
+      if (this.isUsed[start]) this.adamw(work, start, end - start, scalars);
+      else if (scalars.keep !== 1) this.decay(work, start, end - start, scalars.keep);
       start = end;
     }
   }
 
   /** AdamW on the rows of this step only ("lazy Adam"): others neither decay nor move by momentum. */
-  updateTouched(scalars: AdamwScalars): void {
-    for (const row of this.touched) this.adamw(row, 1, scalars);
+  updateTouched(work: KernelWork, scalars: AdamwScalars): void {
+    for (const row of this.touched) this.adamw(work, row, 1, scalars);
   }
 
   /** Zeroes the gradient for the next step. */
@@ -82,20 +85,19 @@ export class RowGradients {
     }
   }
 
-  private adamw(row: number, count: number, scalars: AdamwScalars): void {
-    const { at, kernels } = this.slot;
-    const offset = row * this.width * 4;
-    const addresses = {
-      weight: at.weight + offset,
-      gradient: at.gradient + offset,
-      firstMoment: at.firstMoment + offset,
-      secondMoment: at.secondMoment + offset,
-    };
-    kernels.adamw(addresses, count * this.width, scalars);
+  private adamw(work: KernelWork, row: number, count: number, scalars: AdamwScalars): void {
+    const { at, memory } = this.slot;
+    const first = row * this.width;
+    work.addInBlocks(memory, count * this.width, (start, size) => {
+      return { kernel: 'adamw', at: adamwAddresses(at, first + start), count: size, scalars };
+    });
   }
 
-  private decay(row: number, count: number, keep: number): void {
-    const { at, kernels } = this.slot;
-    kernels.scale(at.weight + row * this.width * 4, count * this.width, keep);
+  private decay(work: KernelWork, row: number, count: number, keep: number): void {
+    const { at, memory } = this.slot;
+    const address = at.weight + row * this.width * 4;
+    work.addInBlocks(memory, count * this.width, (start, size) => {
+      return { kernel: 'scale', target: address + start * 4, count: size, factor: keep };
+    });
   }
 }

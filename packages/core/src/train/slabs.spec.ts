@@ -35,7 +35,7 @@ describe('ParameterSlabs', () => {
     const slabs = ParameterSlabs.allocate(specs, 2 * 128 * 25);
     expect(new Set(slabs.slots.map((slot) => slot.weight.buffer)).size).toBe(2);
     slabs.slots.forEach((slot, i) => slot.weight.fill(i + 1));
-    for (const slot of slabs.slots) slot.kernels.scale(slot.at.weight, slot.size, 10);
+    for (const slot of slabs.slots) slot.memory.kernels.scale(slot.at.weight, slot.size, 10);
     expect(slabs.slots.map((slot) => [slot.weight[0], slot.weight[99]])).toEqual([
       [10, 10],
       [20, 20],

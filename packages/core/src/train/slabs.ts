@@ -3,7 +3,8 @@ import { invalid, limitExceeded } from '../errors';
 import { sizeOf } from '../graph';
 import type { HostTensor } from '../runtime/runtime';
 import { wasmKernels } from './kernels/kernels';
-import type { AdamwAddresses, Kernels } from './kernels/kernels';
+import type { AdamwAddresses } from './kernels/kernels';
+import type { KernelMemory } from './kernels/work';
 
 export interface ParameterSpec {
   readonly name: string;
@@ -23,9 +24,9 @@ export interface ParameterSlot extends ParameterSpec {
   readonly average: Float32Array;
   /** 1 = kept, 0 = pruned; means something only to those who filled it. */
   readonly mask: Uint8Array;
-  /** Byte offsets of the arrays above, for `kernels`. */
+  /** Byte offsets of the arrays above in `memory`. */
   readonly at: AdamwAddresses & { readonly landing: number; readonly average: number; readonly mask: number };
-  readonly kernels: Kernels;
+  readonly memory: KernelMemory;
 }
 
 const PAGE = 65536;
@@ -63,13 +64,13 @@ export class ParameterSlabs {
     const slots = new Map<string, ParameterSlot>();
     for (const group of split(specs, Math.floor(maxMemoryBytes / BYTES_PER_PARAMETER))) {
       const count = group.reduce((sum, spec) => sum + alignedSize(spec), 0);
-      const memory = newMemory(count * BYTES_PER_PARAMETER);
-      const kernels = wasmKernels(memory);
+      const wasm = newMemory(count * BYTES_PER_PARAMETER);
+      const memory = { buffer: wasm.buffer, kernels: wasmKernels(wasm) };
       let offset = 0;
       for (const spec of group) {
         if (slots.has(spec.name))
           throw invalid('train.duplicate-parameter', `Two parameters are named "${spec.name}".`);
-        slots.set(spec.name, slotAt(spec, memory.buffer, offset, count, kernels));
+        slots.set(spec.name, slotAt(spec, memory, offset, count));
         offset += alignedSize(spec);
       }
     }
@@ -129,13 +130,8 @@ function newMemory(bytes: number): WebAssembly.Memory {
 }
 
 /** The parameter that starts at element `offset` of slabs of `count` elements. */
-function slotAt(
-  spec: ParameterSpec,
-  buffer: ArrayBuffer,
-  offset: number,
-  count: number,
-  kernels: Kernels,
-): ParameterSlot {
+function slotAt(spec: ParameterSpec, memory: KernelMemory, offset: number, count: number): ParameterSlot {
+  const { buffer } = memory;
   const size = sizeOf(spec.dims);
   const [weight, gradient, firstMoment, secondMoment, landing, average] = FLOAT_SLABS.map(
     (_, i) => (i * count + offset) * 4,
@@ -154,6 +150,6 @@ function slotAt(
     average: floats(average),
     mask: new Uint8Array(buffer, mask, size),
     at: { weight, gradient, firstMoment, secondMoment, landing, average, mask },
-    kernels,
+    memory,
   };
 }

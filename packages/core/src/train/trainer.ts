@@ -1,4 +1,5 @@
 /** @file Trains the parameters of a model: one call, one optimizer step. */
+import { availableParallelism } from 'node:os';
 import { ModelpressError, invalid } from '../errors';
 import { Tensor, clone } from '../graph';
 import type { Model } from '../graph';
@@ -7,6 +8,8 @@ import { ortRuntime } from '../runtime/ort';
 import type { CompileOptions, Executable, HostTensor, Runtime } from '../runtime/runtime';
 import { readCheckpoint, writeCheckpoint } from './checkpoint';
 import type { CheckpointArrays } from './checkpoint';
+import { KernelWork, inBackground, onThisThread } from './kernels/work';
+import type { KernelRunner } from './kernels/work';
 import { AdamW } from './optimizer';
 import type { DecayRule, OptimizerConfig } from './optimizer';
 import { frozenWeights, moveIntoSlabs } from './initial-weights';
@@ -73,13 +76,15 @@ interface TrainerState {
 
 /**
  * Holds the weights of a model in memory and improves them. Results are bit-for-bit repeatable for equal options,
- * batches, thread count and machine. `train` and `forward` block the thread in the `ort` runtime: use a child process.
+ * batches, thread count and machine. `train` and `forward` block the thread in the `ort` runtime: use a child process. In
+ * the `native` runtime both passes and the loops over parameters run in the background; leave the slots alone meanwhile.
  */
 export class Trainer {
   readonly slabs: ParameterSlabs;
   private readonly options: Omit<TrainerOptions, 'model'>;
   private readonly model: Model;
   private readonly runtime: Runtime;
+  private readonly runner: KernelRunner;
   private readonly optimizer: AdamW;
   private readonly frozen: Readonly<Record<string, HostTensor>>;
   private readonly programs: ProgramCache;
@@ -94,7 +99,9 @@ export class Trainer {
     this.model = clone(model);
     this.slabs = moveIntoSlabs(this.model, options.parameters ?? parameterNames(model));
     this.frozen = frozenWeights(this.model, this.slabs);
-    this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor);
+    const threads = options.compile?.threads ?? availableParallelism();
+    this.runner = this.runtime.name === 'native' ? inBackground(threads) : onThisThread;
+    this.optimizer = new AdamW(options.optimizer, options.decay, options.learningRateFactor, this.runner);
     if (this.averages) for (const { average, weight } of this.slabs.slots) average.set(weight);
     this.programs = new ProgramCache((shapes, maxHeldBytes) => this.compileProgram(shapes, maxHeldBytes));
   }
@@ -134,13 +141,13 @@ export class Trainer {
         for (const { slot, ids, rows } of result.rows) this.optimizer.addRows(slot, ids, rows);
         hooks?.afterBackward?.(result);
       }
-      const gradientNorm = this.optimizer.gradientNorm(slots) / microBatches.length;
+      const gradientNorm = (await this.optimizer.gradientNorm(slots)) / microBatches.length;
       requireFinite(gradientNorm, 'gradient', step);
       const scale = this.optimizer.clipFactor(gradientNorm) / microBatches.length;
       hooks?.afterGradients?.(step, scale);
-      this.optimizer.update(slots, step, learningRate, scale);
-      this.applyMasks();
-      this.updateAverage();
+      await this.optimizer.update(slots, step, learningRate, scale);
+      await this.applyMasks();
+      await this.updateAverage();
       this.stepsDone = step;
       hooks?.afterUpdate?.(step);
       return { step, loss: lossSum / microBatches.length, gradientNorm, learningRate, flops };
@@ -170,7 +177,7 @@ export class Trainer {
     const slot = this.slabs.slot(name);
     slot.mask.set(mask);
     this.masked.add(name);
-    slot.kernels.mask(slot.at.weight, slot.at.mask, slot.size);
+    slot.memory.kernels.mask(slot.at.weight, slot.at.mask, slot.size);
   }
 
   /** The mask of a parameter that has one. */
@@ -239,10 +246,11 @@ export class Trainer {
   }
 
   private async compileProgram(shapes: BatchShapes, maxHeldBytes: number): Promise<TrainingProgram> {
-    const { runtime, options } = this;
+    const { runtime, runner, options } = this;
     const program = await TrainingProgram.compile(this.model, shapes, this.slabs, this.frozen, maxHeldBytes, {
       ...options,
       runtime,
+      runner,
       compile: options.compile ?? {},
     });
     for (const slot of program.tables) this.optimizer.expectRows(slot);
@@ -255,21 +263,32 @@ export class Trainer {
     return this.runtime.compile(model, { ...this.options.compile, precision: 'fp32' });
   }
 
-  private applyMasks(): void {
+  private async applyMasks(): Promise<void> {
+    const work = new KernelWork();
     for (const name of this.masked) {
-      const { kernels, at, size } = this.slabs.slot(name);
-      kernels.mask(at.weight, at.mask, size);
+      const { memory, at, size } = this.slabs.slot(name);
+      work.addInBlocks(memory, size, (start, count) => {
+        return { kernel: 'mask', target: at.weight + start * 4, masks: at.mask + start, count };
+      });
     }
+    await work.run(this.runner);
   }
 
   private get averages(): boolean {
     return this.options.averageDecay !== undefined;
   }
 
-  private updateAverage(): void {
+  private async updateAverage(): Promise<void> {
     const { averageDecay } = this.options;
     if (averageDecay === undefined) return;
-    for (const { kernels, at, size } of this.slabs.slots) kernels.ema(at.average, at.weight, size, 1 - averageDecay);
+    const work = new KernelWork();
+    for (const { memory, at, size } of this.slabs.slots) {
+      work.addInBlocks(memory, size, (start, count) => {
+        const [average, source] = [at.average + start * 4, at.weight + start * 4];
+        return { kernel: 'ema', average, source, count, rate: 1 - averageDecay };
+      });
+    }
+    await work.run(this.runner);
   }
 
   private swapAverage(): void {

@@ -158,6 +158,7 @@ static const napi_property_descriptor EXPORTS[] = {
     {"run", NULL, run_binding, NULL, NULL, NULL, napi_enumerable, NULL},
     {"cancel", NULL, cancel_run, NULL, NULL, NULL, napi_enumerable, NULL},
     {"releaseBinding", NULL, release_binding, NULL, NULL, NULL, napi_enumerable, NULL},
+    {"runCalls", NULL, run_calls, NULL, NULL, NULL, napi_enumerable, NULL},
 };
 
 NAPI_MODULE_INIT() {

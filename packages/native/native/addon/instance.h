@@ -40,5 +40,6 @@ napi_value bind_output(napi_env env, napi_callback_info info);
 napi_value run_binding(napi_env env, napi_callback_info info);
 napi_value cancel_run(napi_env env, napi_callback_info info);
 napi_value release_binding(napi_env env, napi_callback_info info);
+napi_value run_calls(napi_env env, napi_callback_info info);
 
 #endif

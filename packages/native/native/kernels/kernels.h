@@ -156,6 +156,50 @@ typedef struct {
 
 mp_status mp_residual_norm(const mp_context *context, const mp_residual_norm_arguments *arguments);
 
+/* ---- loops over the memory of parameters ------------------------------------------------------------------------------ */
+
+typedef enum {
+  /** g = scale source; m += one_minus_beta1 (g - m); v = beta2 v + one_minus_beta2 g^2;
+      target = target keep - step_size m / (sqrt(v) + epsilon) */
+  MP_SLAB_ADAMW = 0,
+  /** target += source */
+  MP_SLAB_ACCUMULATE = 1,
+  /** target *= factor */
+  MP_SLAB_SCALE = 2,
+  /** target += factor (source - target) */
+  MP_SLAB_EMA = 3,
+  /** result = sum of source^2 in double precision */
+  MP_SLAB_SUM_SQUARES = 4,
+  /** target = 0 where masks is 0 */
+  MP_SLAB_MASK = 5,
+  /** target = a 16-bit draw of the stream `key` >= threshold ? factor : 0 */
+  MP_SLAB_DROPOUT_MASK = 6
+} mp_slab_kernel;
+
+typedef struct {
+  float scale, keep, one_minus_beta1, beta2, one_minus_beta2, step_size, epsilon;
+} mp_adamw_scalars;
+
+/** One loop over `count` elements; what its kernel does not name is not read. */
+typedef struct {
+  mp_slab_kernel kernel;
+  size_t count;
+  float *target;
+  const float *source;
+  float *first_moment, *second_moment;
+  const uint8_t *masks;
+  mp_adamw_scalars adamw;
+  float factor;
+  uint32_t key[2], threshold;
+  double result;
+} mp_slab_call;
+
+/**
+ * Runs every call, each on one thread; calls must not write what another one touches. Bits are those of the kernels in
+ * packages/core/assembly/kernels.ts at every level.
+ */
+mp_status mp_slab_calls(const mp_context *context, mp_slab_call *calls, size_t count);
+
 /* ---- sparse weights --------------------------------------------------------------------------------------------------- */
 
 /** Which weights of W [k, n] (inputs x outputs) are kept together. */

@@ -41,5 +41,6 @@ void test_gemm(void);
 void test_elementwise(void);
 void test_rows(void);
 void test_sparse(void);
+void test_slabs(void);
 
 #endif

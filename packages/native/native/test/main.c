@@ -7,7 +7,11 @@
 static const struct {
   const char *name;
   void (*run)(void);
-} TESTS[] = {{"gemm", test_gemm}, {"elementwise", test_elementwise}, {"rows", test_rows}, {"sparse", test_sparse}};
+} TESTS[] = {{"gemm", test_gemm},
+             {"elementwise", test_elementwise},
+             {"rows", test_rows},
+             {"sparse", test_sparse},
+             {"slabs", test_slabs}};
 
 int main(int count, char **names) {
   for (size_t i = 0; i < sizeof TESTS / sizeof *TESTS; i++) {

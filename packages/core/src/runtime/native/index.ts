@@ -6,12 +6,14 @@ import { readModelFile, writeModel } from '../../onnx';
 import { readModel } from '../../onnx/read';
 import { inExecutionOrder } from '../ort/execution-order';
 import type { CompileOptions, Executable, Runtime, RuntimeCapabilities } from '../runtime';
-import { compileError } from './errors';
+import { compileError, runError } from './errors';
 import { NativeExecutable } from './executable';
 import { lower } from './lower';
 import { bf16Obstacle, findNative, requireNative } from './package';
+import type { KernelCall } from './package';
 
 export { bf16Obstacle, nativeObstacle, switchNative } from './package';
+export type { KernelCall } from './package';
 
 class NativeRuntime implements Runtime {
   readonly name = 'native';
@@ -45,6 +47,23 @@ class NativeRuntime implements Runtime {
 
 /** ONNX Runtime in the background, where @modelpress/native is installed and compiled. Stateless. */
 export const nativeRuntime: Runtime = new NativeRuntime();
+
+/**
+ * Carries out loops over `memory` on background threads, with the bits of the WebAssembly kernels. Calls may run at once:
+ * none may write what another one touches.
+ * @returns the sum of the results of `sumSquares`, added in their order
+ */
+export async function runKernelCalls(
+  memory: ArrayBuffer,
+  calls: readonly KernelCall[],
+  threads: number,
+): Promise<number> {
+  try {
+    return await requireNative().runCalls(memory, calls, threads);
+  } catch (error) {
+    throw runError(error);
+  }
+}
 
 function requireBf16(): void {
   const obstacle = bf16Obstacle();

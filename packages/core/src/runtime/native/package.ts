@@ -6,6 +6,8 @@ type NativePackage = typeof Native;
 export type NativeLibrary = Native.NativeLibrary;
 export type NativeSession = Native.NativeSession;
 export type NativeTensor = Native.NativeTensor;
+/** A loop over the memory of parameters, as data. */
+export type KernelCall = Native.NativeKernelCall;
 
 let isOff = false;
 let loaded: { readonly library: NativeLibrary } | { readonly reason: string } | undefined;

@@ -22,6 +22,17 @@ export interface AdamwAddresses {
   readonly secondMoment: number;
 }
 
+/** The addresses of what belongs to the parameters from element `first` of such a run. */
+export const adamwAddresses = (
+  { weight, gradient, firstMoment, secondMoment }: AdamwAddresses,
+  first: number,
+): AdamwAddresses => ({
+  weight: weight + first * 4,
+  gradient: gradient + first * 4,
+  firstMoment: firstMoment + first * 4,
+  secondMoment: secondMoment + first * 4,
+});
+
 /** Addresses are byte offsets into the memory that the kernels were made for; counts are float32 elements. */
 export interface Kernels {
   /** Decoupled-decay Adam; see packages/core/assembly/kernels.ts for the equations. */
