@@ -266,8 +266,11 @@ describe('a run that is stopped and resumed', () => {
     ['neurons', neurons, 11],
     ['layers', { granularity: { type: 'layer' }, target: 0.5 }, 20],
     ['taylor', { ...weights, importance: 'taylor' }, 11],
+    ['random', { ...weights, importance: 'random', stepsPerEpoch: 4 }, 11],
+    ['l0', { ...weights, importance: 'l0' }, 11],
     ['pst', { ...weights, importance: 'pst' }, 11],
     ['pst-late', { ...weights, importance: 'pst' }, 30],
+    ['ticket', { ...weights, target: 0.5, epochs: 1, rewind: { epochs: 1, toStep: 5 } }, 8],
   ])('gives the same model (%s)', async (name, settings, stopAt) => {
     const { folder: whole } = await prune(`whole-${name}`, settings);
     const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });

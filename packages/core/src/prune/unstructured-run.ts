@@ -105,7 +105,7 @@ async function withMasks({ config, context, bundle, data, loss, entries, phases 
         for (const sum of sums.values()) sum.fill(0);
         context.log('info', `step ${step}: ${describe(masks)}`);
       },
-      memory: sums,
+      memory: new Map<string, Float32Array | Uint8Array>([...sums, ['random', random.bytes]]),
     };
   };
   const stepsPerEpoch = Math.ceil(data.train.epoch(0).count / config.accumulate);
@@ -168,7 +168,11 @@ async function withScores(
       const due = phases.dueAfter(step);
       if (due !== undefined) remask(trainer, due);
     },
-    memory: masks,
+    memory: new Map<string, Float32Array | Uint8Array>([
+      ...masks,
+      ...(importance === 'l0' ? [...noise].map(([name, values]) => [`noise/${name}`, values] as const) : []),
+      ['random', random.bytes],
+    ]),
   });
   const feeds = (): Record<string, HostTensor> =>
     Object.fromEntries(
@@ -240,13 +244,16 @@ async function afterRewind(run: Run, rewind: NonNullable<PruneConfig['rewind']>)
   const { manifest, model } = bundle;
   const early = clone(model);
   const dense = { ...config, epochs: rewind.epochs, keepBest: false };
-  const hooks = (trainer: Trainer): TrainerHooks => ({
-    afterUpdate(step) {
-      if (step !== rewind.toStep) return;
-      for (const { name, dims, weight } of trainer.slabs.slots)
-        early.graph.value(name).constant = Tensor.float32(dims, weight.slice());
-    },
-  });
+  const hooks = ({ slabs: { slots } }: Trainer): TrainerHooks => {
+    const kept = new Map(slots.map(({ name, weight }) => [name, weight.slice()]));
+    for (const { name, dims } of slots) early.graph.value(name).constant = Tensor.float32(dims, kept.get(name)!);
+    return {
+      afterUpdate(step) {
+        if (step === rewind.toStep) for (const { name, weight } of slots) kept.get(name)!.set(weight);
+      },
+      memory: kept,
+    };
+  };
   const options = { manifest, model, trainable: parameterNames(model), loss, data, config: dense, hooks };
   const masks = await trainOn(options, { ...context, checkpoints: `${context.checkpoints}/dense` }, ({ trainer }) =>
     masksFor(

@@ -22,7 +22,7 @@ export function streamKey(...words: readonly number[]): readonly [number, number
 
 /** xoshiro128** (Blackman & Vigna 2018): 128 bits of state, period 2^128 - 1. Not for secrets. */
 export class Random {
-  private state: Uint32Array;
+  private readonly state: Uint32Array<ArrayBuffer>;
 
   /** Seeds with an integer or continues from a saved state. */
   constructor(seed: number | RandomState) {
@@ -36,6 +36,11 @@ export class Random {
   save(): RandomState {
     const [a, b, c, d] = this.state;
     return [a, b, c, d];
+  }
+
+  /** The state itself as memory: a checkpoint stores it and restores it in place. */
+  get bytes(): Uint8Array {
+    return new Uint8Array(this.state.buffer);
   }
 
   /** An integer in [0, 2^32). */
