@@ -104,7 +104,15 @@ it('hands on what went wrong in the process that measures memory', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
   const manifest = { inputs: [], maxLength: 8 } as unknown as Manifest;
   const shape = { batch: 1, sequence: 4 };
-  const request = { folder, runtime: 'ort', manifest, vocabulary: 5, shape, threads: 1, runs: 1 } as const;
+  const request = {
+    folder,
+    serving: { runtime: 'ort', precision: 'fp32' },
+    manifest,
+    vocabulary: 5,
+    shape,
+    threads: 1,
+    runs: 1,
+  } as const;
   await expect(measureMemory(request)).rejects.toMatchObject({ code: 'runtime.compile' });
   await expect(measureMemory(request, AbortSignal.abort())).rejects.toMatchObject({ kind: 'cancelled' });
 });

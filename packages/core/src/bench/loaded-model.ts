@@ -5,7 +5,7 @@ import type { Manifest } from '../bundle/manifest';
 import { openDan } from '../dan/bundle';
 import { textOf } from '../dan/vocabulary';
 import { GRAPH_RUNTIMES } from '../runtime';
-import type { GraphRuntime } from '../runtime';
+import type { Serving } from '../runtime';
 import type { Tokenizer } from '../text/tokenizer';
 import { Random } from '../train/random';
 import { requireLength, syntheticInputs, textInputs } from './inputs';
@@ -25,7 +25,7 @@ export interface LoadOptions {
   readonly vocabulary: number;
   readonly threads: number;
   /** What computes a graph. */
-  readonly runtime: GraphRuntime;
+  readonly serving: Pick<Serving, 'runtime' | 'precision'>;
 }
 
 export interface LoadedModel {
@@ -46,10 +46,10 @@ async function loadGraph({
   tokenizer,
   vocabulary,
   threads,
-  runtime,
+  serving: { runtime, precision },
 }: LoadOptions): Promise<LoadedModel> {
   const path = join(folder, modelFileFor(manifest, runtime));
-  const executable = await GRAPH_RUNTIMES[runtime].compile({ path }, { threads });
+  const executable = await GRAPH_RUNTIMES[runtime].compile({ path }, { threads, precision });
   return {
     synthetic(shape, seed) {
       const feeds = syntheticInputs(manifest, vocabulary, shape, seed);

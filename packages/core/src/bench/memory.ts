@@ -5,12 +5,12 @@ import type { Manifest } from '../bundle/manifest';
 import { cancelled, ModelpressError } from '../errors';
 import type { SerializedError } from '../errors';
 import type { Shape } from './inputs';
-import type { GraphRuntime } from '../runtime';
+import type { Serving } from '../runtime';
 
 export interface MemoryRequest {
   /** Folder of the bundle. */
   readonly folder: string;
-  readonly runtime: GraphRuntime;
+  readonly serving: Pick<Serving, 'runtime' | 'precision'>;
   readonly manifest: Manifest;
   readonly vocabulary: number;
   readonly shape: Shape;

@@ -5,7 +5,7 @@ import type { Manifest } from '../bundle/manifest';
 import { unsupported } from '../errors';
 import { readModelFile } from '../onnx';
 import { servingOf } from '../runtime';
-import type { RuntimeChoice, Serving } from '../runtime';
+import type { Precision, RuntimeChoice, Serving } from '../runtime';
 import { loadTokenizer } from '../text/tokenizer';
 import type { Tokenizer } from '../text/tokenizer';
 import { loadModel } from './loaded-model';
@@ -22,12 +22,12 @@ export class Subject {
     readonly serving: Serving,
   ) {}
 
-  static async open(folder: string, choice: RuntimeChoice = 'ort'): Promise<Subject> {
+  static async open(folder: string, choice: RuntimeChoice = 'ort', precision: Precision = 'fp32'): Promise<Subject> {
     const manifest = await readManifest(folder);
     const tokenizer = readsTokens(manifest) ? await loadTokenizer(folder) : undefined;
     const vocabulary =
       manifest.structure?.vocabulary ?? tokenizer?.vocabularySize ?? (await tableRows(join(folder, MODEL_FILE)));
-    return new Subject(folder, manifest, tokenizer, vocabulary, servingOf(manifest, choice));
+    return new Subject(folder, manifest, tokenizer, vocabulary, servingOf(manifest, choice, precision));
   }
 
   /** The plain model, whatever it runs in. */
@@ -42,7 +42,7 @@ export class Subject {
 
   load(threads: number): Promise<LoadedModel> {
     const { folder, manifest, tokenizer, vocabulary, serving } = this;
-    return loadModel({ folder, manifest, tokenizer, vocabulary, threads, runtime: serving.runtime });
+    return loadModel({ folder, manifest, tokenizer, vocabulary, threads, serving });
   }
 }
 

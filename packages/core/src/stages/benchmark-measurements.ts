@@ -1,7 +1,7 @@
 /** @file Benchmark results as measurements. */
 import type { Cell, Latency } from '../bench/benchmark';
 import type { Shape } from '../bench/inputs';
-import type { GraphRuntime } from '../runtime';
+import type { Serving } from '../runtime';
 import type { MemoryFigures } from '../bench/memory';
 import type { SizeFigures } from '../bench/size';
 import type { Environment, Measurement } from '../report/measurement';
@@ -11,7 +11,7 @@ import type { EnergyFigures } from './benchmark-energy';
 export interface MeasuredModel {
   readonly subject: 'candidate' | 'baseline';
   /** What ran it. */
-  readonly runtime: GraphRuntime;
+  readonly serving: Serving;
   readonly size: SizeFigures;
   readonly memory: (MemoryFigures & { readonly shape: Shape }) | undefined;
   readonly parameters: number;

@@ -58,9 +58,9 @@ const sizeTable = (models: readonly MeasuredModel[]): ReportSection => ({
   kind: 'table',
   title: 'Size and memory',
   columns: ['Model', 'Runtime', 'On disk', 'After gzip', 'Parameters', 'FLOPs', 'Peak memory', 'Time to load'],
-  rows: models.map(({ subject, runtime, size, memory, parameters, flops }) => [
+  rows: models.map(({ subject, serving: { runtime, precision }, size, memory, parameters, flops }) => [
     NAMES[subject],
-    RUNTIME_NAMES[runtime],
+    `${RUNTIME_NAMES[runtime]}${precision === 'bf16' ? ', bf16' : ''}`,
     formatBytes(size.model),
     size.compressed === undefined ? null : formatBytes(size.compressed),
     formatValue(parameters, 'count'),

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { bf16Obstacle } from '../runtime';
 import { measurementSchema, reportSectionSchema } from '../report/measurement';
 import { readManifest } from '../bundle/bundle';
 import { benchmarkStage } from './benchmark';
@@ -81,6 +82,21 @@ describe('benchmark stage', () => {
       [1, 2],
     );
     expect(measurements.some(({ metric }) => metric === 'memory.peak' || metric === 'bytes.gzip')).toBe(false);
+  });
+
+  it('in bf16 compares a model with itself in fp32, or says why it cannot', async () => {
+    const settings = config({ batches: [8], sequences: [16], seconds: 0.1, minRounds: 3, precision: 'bf16' });
+    const result = await benchmarkStage.run(settings, testContext({ model: baseline, baseline }));
+    const size = result.sections.find(({ title }) => title === 'Size and memory');
+    const runtimes = size?.kind === 'table' ? size.rows.map((row) => row[1]) : [];
+    const obstacle = bf16Obstacle();
+    expect(runtimes).toEqual(obstacle === undefined ? ['native, bf16', 'ONNX Runtime'] : ['ONNX Runtime']);
+    expect(result.warnings.some((text) => text.includes('precision bf16 is not possible'))).toBe(
+      obstacle !== undefined,
+    );
+    expect(benchmarkStage.check?.(config({ precision: 'bf16', runtime: 'ort' }), { datasets: {} })).toMatchObject([
+      { path: 'precision', code: 'needs-native' },
+    ]);
   });
 
   it('refuses sequences that the model does not take', async () => {

@@ -9,7 +9,7 @@ import { benchmarkEnergy } from './benchmark-energy';
 import { measureSize } from '../bench/size';
 import { Subject } from '../bench/subject';
 import { invalid } from '../errors';
-import { obstacleWarning, runtimeChoiceSchema } from '../runtime';
+import { runtimeChoiceSchema, servingIssues, servingPrecisionSchema } from '../runtime';
 import { readDatasetInfo, readSplit, SPLITS } from '../text';
 import { benchmarkMeasurements } from './benchmark-measurements';
 import type { MeasuredModel } from './benchmark-measurements';
@@ -57,6 +57,7 @@ const schema = z.strictObject({
     .prefault({})
     .describe('Energy and carbon of 1,000 texts: read from the processor (RAPL) where possible, else estimated.'),
   runtime: runtimeChoiceSchema,
+  precision: servingPrecisionSchema,
   compressed: z.boolean().default(true).describe('Also state the size after gzip, which is what zeros save on disk.'),
 });
 export type BenchmarkConfig = z.infer<typeof schema>;
@@ -78,8 +79,11 @@ export const benchmarkStage: StageDefinition<BenchmarkConfig> = {
   run,
 };
 
-function check({ sequences, minRounds, maxRounds }: BenchmarkConfig, { model }: StagePreview): readonly Issue[] {
-  const issues: Issue[] = [];
+function check(
+  { sequences, minRounds, maxRounds, runtime, precision }: BenchmarkConfig,
+  { model }: StagePreview,
+): readonly Issue[] {
+  const issues: Issue[] = [...servingIssues(runtime, precision)];
   sequences.forEach((sequence, i) => {
     if (!model || sequence <= model.maxLength) return;
     const message = `The model takes at most ${model.maxLength} tokens.`;
@@ -97,9 +101,11 @@ function estimate({ batches, sequences, threads, seconds, endToEnd }: BenchmarkC
 
 async function run(config: BenchmarkConfig, context: StageContext): Promise<StageResult> {
   if (context.model === undefined) throw invalid('stage.model', 'The benchmark stage needs a model.');
-  const candidate = await Subject.open(context.model, config.runtime);
-  const compared = context.baseline !== undefined && context.baseline !== context.model;
-  const baseline = compared ? await Subject.open(context.baseline, config.runtime) : undefined;
+  const candidate = await Subject.open(context.model, config.runtime, config.precision);
+  // In bf16 a model is also compared with itself as it is stored.
+  const isOther = context.baseline !== context.model || candidate.serving.precision === 'bf16';
+  const baseline =
+    context.baseline !== undefined && isOther ? await Subject.open(context.baseline, config.runtime) : undefined;
   for (const subject of [candidate, baseline]) {
     if (subject) config.sequences.forEach((sequence) => requireLength(subject.manifest, sequence));
   }
@@ -124,11 +130,9 @@ async function run(config: BenchmarkConfig, context: StageContext): Promise<Stag
   };
 }
 
-/** Models that were made for the native runtime and could not run in it. */
+/** Models that could not run as they were made or asked to. */
 const runtimeWarnings = (subjects: readonly (Subject | undefined)[]): string[] =>
-  subjects.flatMap((subject) =>
-    subject?.serving.obstacle === undefined ? [] : [obstacleWarning(subject.serving.obstacle)],
-  );
+  subjects.flatMap((subject) => subject?.serving.warning ?? []);
 
 /** Size on disk and peak memory of one model, at the largest shape of the grid. */
 async function measureModel(
@@ -143,7 +147,7 @@ async function measureModel(
   const shape = { batch: Math.max(...config.batches), sequence: Math.max(...config.sequences) };
   const request = {
     folder: model.folder,
-    runtime: model.serving.runtime,
+    serving: model.serving,
     manifest: model.manifest,
     vocabulary: model.vocabulary,
     shape,
@@ -157,7 +161,7 @@ async function measureModel(
     context.log('warn', `The operations of the ${subject} cannot be counted: it has an operator without a rule.`);
   return {
     subject,
-    runtime: model.serving.runtime,
+    serving: model.serving,
     size,
     memory,
     parameters: model.manifest.parameters.total,

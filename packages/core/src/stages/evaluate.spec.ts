@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readManifest } from '../bundle/bundle';
+import { bf16Obstacle } from '../runtime';
 import { measurementSchema, reportSectionSchema } from '../report/measurement';
 import { datasetInfoSchema } from '../text';
 import { evaluateStage } from './evaluate';
@@ -35,6 +36,22 @@ describe('evaluate stage', () => {
     const counts = matrix?.kind === 'heatmap' ? matrix.values : [];
     expect(counts.flat().reduce((sum: number, count) => sum + (count ?? 0), 0)).toBe(120);
     expect((counts[0][0] ?? 0) + (counts[1][1] ?? 0)).toBeCloseTo(120 * (value ?? 0), 8);
+  });
+
+  it('in bf16 compares a model with itself in fp32, or says why it cannot', async () => {
+    const context = testContext({ model, baseline: model, datasets: { data } });
+    const result = await evaluateStage.run(config({ precision: 'bf16' }), context);
+    const warned = result.warnings.some((text) => text.includes('precision bf16 is not possible'));
+    if (bf16Obstacle() !== undefined) {
+      expect(warned).toBe(true);
+      return;
+    }
+    expect(warned).toBe(false);
+    expect(figure(result, 'fidelity.labels', 'comparison')?.value).toBeGreaterThan(0.95);
+    // rounded operands change the probabilities, but little
+    const probabilities = figure(result, 'fidelity.probabilities', 'comparison')?.value ?? 0;
+    expect(probabilities).toBeGreaterThan(0.99);
+    expect(probabilities).toBeLessThan(1);
   });
 
   it('finds that an int8 model answers as its original, and another model does not', async () => {

@@ -4,7 +4,7 @@ import type { Manifest } from '../bundle';
 import { invalid, ModelpressError, unsupported } from '../errors';
 import { measureRobustness, PERTURBATIONS, predict, scoreRegression } from '../evaluate';
 import type { PredictOptions } from '../evaluate';
-import { GRAPH_RUNTIMES, obstacleWarning, runtimeChoiceSchema, servingOf } from '../runtime';
+import { GRAPH_RUNTIMES, runtimeChoiceSchema, servingIssues, servingOf, servingPrecisionSchema } from '../runtime';
 import type { Serving } from '../runtime';
 import { readDatasetInfo, SPLITS } from '../text';
 import type { DatasetInfo, Split } from '../text';
@@ -48,6 +48,7 @@ const schema = z.strictObject({
     .prefault({})
     .describe('For causal language models on generation data.'),
   runtime: runtimeChoiceSchema,
+  precision: servingPrecisionSchema,
 });
 type EvaluateConfig = z.infer<typeof schema>;
 
@@ -65,8 +66,11 @@ export const evaluateStage: StageDefinition<EvaluateConfig> = {
   run,
 };
 
-function check({ split, maxLength }: EvaluateConfig, { model, datasets: { data } }: StagePreview): readonly Issue[] {
-  const issues: Issue[] = [];
+function check(
+  { split, maxLength, runtime, precision }: EvaluateConfig,
+  { model, datasets: { data } }: StagePreview,
+): readonly Issue[] {
+  const issues: Issue[] = [...servingIssues(runtime, precision)];
   const issue = (path: string, code: string, message: string): void => void issues.push({ path, code, message });
   if (split && data && !data.splits[split])
     issue('split', 'no-such-split', `The data set "${data.name}" has no ${split} split.`);
@@ -106,8 +110,11 @@ async function run(config: EvaluateConfig, context: StageContext): Promise<Stage
   const { splits, kind } = await readDatasetInfo(data);
   const split = config.split ?? SPLITS.findLast((name) => splits[name]);
   if (!split) throw invalid('evaluate.no-split', 'The data set has no split.', { field: 'split' });
-  const baseline = context.baseline === model ? undefined : context.baseline;
-  const { task } = await readManifest(model);
+  const manifest = await readManifest(model);
+  const { task } = manifest;
+  const { precision } = servingOf(manifest, config.runtime, config.precision);
+  // In bf16 a model is also compared with itself as it is stored.
+  const baseline = context.baseline === model && precision === 'fp32' ? undefined : context.baseline;
   const evaluation: Evaluation = { config, context, data, split };
   switch (task) {
     case 'classification':
@@ -165,17 +172,17 @@ async function both<T>(
   score: Score<T>,
 ): Promise<[candidate: T, baseline: T | undefined, warnings: string[]]> {
   const share = baseline === undefined ? 1 : 0.5;
-  const options = (start: number, phase: string, { runtime }: Serving): PredictOptions => ({
+  const options = (start: number, phase: string, { runtime, precision }: Serving): PredictOptions => ({
     runtime: GRAPH_RUNTIMES[runtime],
-    compile: { threads: context.threads },
+    compile: { threads: context.threads, precision },
     ...(config.batchSize === undefined ? {} : { batchSize: config.batchSize }),
     ...(config.maxLength === undefined ? {} : { maxLength: config.maxLength }),
     signal: context.signal,
     onProgress: (fraction) => context.progress({ fraction: 0.95 * (start + share * fraction), phase }),
   });
   const manifest = await readManifest(model);
-  const serving = servingOf(manifest, config.runtime);
-  const warnings = serving.obstacle === undefined ? [] : [obstacleWarning(serving.obstacle)];
+  const serving = servingOf(manifest, config.runtime, config.precision);
+  const warnings = serving.warning === undefined ? [] : [serving.warning];
   const candidate = await score(model, data, split, options(0, 'the result', serving));
   if (baseline === undefined) return [candidate, undefined, warnings];
   try {
