@@ -12,15 +12,18 @@ export interface ParameterSpec {
   readonly role: WeightRole;
 }
 
-/** Every parameter that the builder asks for, in order, and what it is for; found by building with zeros. */
+/** Every parameter that the builder asks for, in order, and what it is for; found by building with zeros, all in one place. */
 export function blueprint(
   config: TransformerConfig,
   head: Head,
 ): { readonly specs: readonly ParameterSpec[]; readonly components: readonly ComponentEntry[] } {
   const specs: ParameterSpec[] = [];
+  let blank = new Float32Array();
   const { components } = buildTransformer(config, head, (name, dims, role) => {
     specs.push({ name, dims, role });
-    return zeros(dims);
+    const size = sizeOf(dims);
+    if (size > blank.length) blank = new Float32Array(size);
+    return Tensor.float32(dims, blank.subarray(0, size));
   });
   return { specs, components };
 }

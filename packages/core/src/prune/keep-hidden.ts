@@ -1,8 +1,8 @@
 /** @file Parameters without the hidden dimensions that go. */
-import { Tensor } from '../graph';
 import { blueprint } from '../models';
 import type { Head, TransformerConfig, WeightSource } from '../models';
 import type { HiddenKeep } from './neurons';
+import { slice } from './slice';
 
 /**
  * Cuts what a source gives down to the kept dimensions. Which axes of a parameter are hidden ones is told by building
@@ -35,26 +35,7 @@ export function keepHidden(
     const axes = hiddenAxes.get(name)!;
     const tensor = source(name, smaller, role);
     if (!tensor.is('float32')) return tensor;
-    return axes.reduce<Tensor<'float32'>>(
-      (cut, isHidden, axis) => (isHidden ? take(cut, axis, keptOn(name, axis, axes.length)) : cut),
-      tensor,
-    );
+    const kept = axes.map((isHidden, axis) => (isHidden ? keptOn(name, axis, axes.length) : undefined));
+    return slice(tensor, kept.at(-2), kept.at(-1));
   };
-}
-
-/** The entries `kept` of one axis of a vector or matrix. */
-function take(tensor: Tensor<'float32'>, axis: number, kept: readonly number[]): Tensor<'float32'> {
-  const { dims, data } = tensor;
-  const inner = dims.slice(axis + 1).reduce((product, dim) => product * dim, 1);
-  const outer = dims.slice(0, axis).reduce((product, dim) => product * dim, 1);
-  const cut = new Float32Array(outer * kept.length * inner);
-  const size = dims[axis];
-  for (let o = 0; o < outer; o++) {
-    for (let k = 0; k < kept.length; k++) {
-      const from = (o * size + kept[k]) * inner;
-      const to = (o * kept.length + k) * inner;
-      for (let i = 0; i < inner; i++) cut[to + i] = data[from + i];
-    }
-  }
-  return Tensor.float32(dims.with(axis, kept.length), cut);
 }

@@ -4,6 +4,7 @@ import { Tensor } from '../graph';
 import type { Activation, LayerSizes } from '../models';
 import { ACTIVATION_VALUES } from './activation-values';
 import type { HeadSlot } from './head-slots';
+import { slice } from './slice';
 
 export type LayerComponents = Partial<Record<Component, ComponentEntry>>;
 
@@ -37,9 +38,9 @@ export function shrinkLayer(
   if (W_I && W_O) foldConstants(tensors, W_I, W_O, ffn, ACTIVATION_VALUES[activation], sizes.ffnOutputs);
   for (const entry of [W_Q, W_K]) if (entry) keepOutputs(tensors, entry, queries);
   if (W_V) keepOutputs(tensors, W_V, values);
-  if (W_AO) keepMatrix(tensors, W_AO.weight, values, attentionOutputs);
+  if (W_AO) keep(tensors, W_AO.weight, values, attentionOutputs);
   if (W_I) keepOutputs(tensors, W_I, ffn);
-  if (W_O) keepMatrix(tensors, W_O.weight, ffn, ffnOutputs);
+  if (W_O) keep(tensors, W_O.weight, ffn, ffnOutputs);
 }
 
 /**
@@ -85,38 +86,18 @@ function read(tensors: ReadonlyMap<string, Tensor>, name: string | undefined): E
   return tensor?.is('float32') ? { dims: tensor.dims, data: tensor.data } : undefined;
 }
 
-/** Keeps columns of a weight and entries of its bias, in the given order; -1 becomes zeros. */
-function keepOutputs(
-  tensors: Map<string, Tensor>,
-  { weight, bias: name }: ComponentEntry,
-  kept: readonly number[],
-): void {
-  keepMatrix(tensors, weight, undefined, kept);
-  const bias = read(tensors, name);
-  if (!bias) return;
-  const entries = kept.map((n) => (n < 0 ? 0 : bias.data[n]));
-  tensors.set(name!, Tensor.float32([kept.length], entries));
+/** Keeps columns of a weight and entries of its bias; -1 becomes zeros. */
+function keepOutputs(tensors: Map<string, Tensor>, { weight, bias }: ComponentEntry, kept: readonly number[]): void {
+  keep(tensors, weight, undefined, kept);
+  keep(tensors, bias, undefined, kept);
 }
 
-/** Keeps rows and columns of a matrix, in the given order; -1 becomes zeros, undefined keeps all. */
-function keepMatrix(
+function keep(
   tensors: Map<string, Tensor>,
-  name: string,
-  keptRows: readonly number[] | undefined,
-  keptColumns: readonly number[] | undefined,
+  name: string | undefined,
+  rows: readonly number[] | undefined,
+  columns: readonly number[] | undefined,
 ): void {
-  const { dims, data } = read(tensors, name)!;
-  const [rows, columns] = dims;
-  const width = keptColumns?.length ?? columns;
-  const order = keptColumns && Int32Array.from(keptColumns);
-  const height = keptRows?.length ?? rows;
-  const sliced = new Float32Array(height * width);
-  for (let i = 0; i < height; i++) {
-    const row = keptRows ? keptRows[i] : i;
-    if (row < 0) continue;
-    const [from, to] = [row * columns, i * width];
-    if (!order) sliced.set(data.subarray(from, from + columns), to);
-    else for (let j = 0; j < width; j++) if (order[j] >= 0) sliced[to + j] = data[from + order[j]];
-  }
-  tensors.set(name, Tensor.float32([height, width], sliced));
+  const elements = read(tensors, name);
+  if (elements) tensors.set(name!, slice(elements, rows, columns));
 }
