@@ -1,6 +1,7 @@
 /** @file What is wrong with a factorize config, told before anything is queued. */
 import type { Manifest } from '../bundle/manifest';
 import { danIssues } from '../dan/finished';
+import { requiredIssues } from '../sensitivity/required';
 import type { Issue, StagePreview } from '../stages/stage';
 import type { FactorizeConfig } from './config';
 import { knownMatrices, leastParameters } from './estimate';
@@ -8,8 +9,24 @@ import type { KnownMatrix } from './estimate';
 import { rankAboveFull } from './ranks';
 
 /** Problems of a config by itself and with what is known of its inputs. */
-export function factorizeIssues(config: FactorizeConfig, { model, datasets }: StagePreview): Issue[] {
-  return [...dataIssues(config, datasets), ...(model ? modelIssues(config, model) : [])];
+export function factorizeIssues(config: FactorizeConfig, preview: StagePreview): Issue[] {
+  const { model, datasets } = preview;
+  return [
+    ...dataIssues(config, datasets),
+    ...(model ? modelIssues(config, model) : []),
+    ...sensitivityIssues(config, preview),
+  ];
+}
+
+function sensitivityIssues({ bySensitivity, budget }: FactorizeConfig, preview: StagePreview): Issue[] {
+  if (!bySensitivity) return [];
+  const message = `A budget of type "${budget.type}" leaves nothing to divide by sensitivity: use parameters or bytes.`;
+  return [
+    ...(budget.type === 'rank' || budget.type === 'energy'
+      ? [{ path: 'budget.type', code: 'by-sensitivity', message }]
+      : []),
+    ...requiredIssues('bySensitivity', 'rank', preview),
+  ];
 }
 
 function dataIssues({ method, epochs }: FactorizeConfig, { data }: StagePreview['datasets']): Issue[] {

@@ -43,6 +43,12 @@ export const factorizeSchema = recoverySchema.extend({
       'What the approximation keeps best: "activation-aware" the outputs of the layer on texts of the data set, "svd" the weight itself.',
     ),
   budget: budgetSchema.default({ type: 'parameters', share: 0.5 }).describe('How small the matrices get.'),
+  bySensitivity: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Spend a budget of parameters or bytes by what the sensitivity stage right before this one (with a `rank` choice) found: ranks go where they spare the answers most.',
+    ),
   minimumRank: z.int().min(1).max(4096).default(8).describe('Least rank of a matrix under a budget or by energy.'),
   multipleOf: z
     .int()

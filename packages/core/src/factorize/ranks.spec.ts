@@ -45,6 +45,29 @@ describe('ranks', () => {
     expect([narrow, large]).toEqual([8, 8]);
   });
 
+  it('within a budget go where the known harm is, until what is left to spare there is worth no more', () => {
+    const [harmless, harmful] = ranksWithin(
+      [
+        { ...square(0.8), harm: 0.01 },
+        { ...square(0.8), harm: 1 },
+      ],
+      20 * 80,
+      limits,
+    );
+    expect(harmless! + harmful!).toBe(20);
+    // 0.8^k of the energy is lost at rank k: equal marginal harm is log(100) / log(1 / 0.8) = 20.6 ranks apart.
+    expect([harmless, harmful]).toEqual([1, 19]);
+    const [a, b] = ranksWithin(
+      [
+        { ...square(0.5), harm: 1 },
+        { ...square(0.5), harm: 16 },
+      ],
+      20 * 80,
+      limits,
+    );
+    expect(b! - a!).toBe(4);
+  });
+
   it('within a budget make a matrix whole where that fits, and never spend more', () => {
     expect(ranksWithin([square(0.9)], 1600, limits)).toEqual([undefined]);
     expect(ranksWithin([square(0.9)], 1599, limits)).toEqual([19]);

@@ -4,7 +4,10 @@ import { breakEvenRank, keptEnergy } from './low-rank';
 import type { Decomposition } from './low-rank';
 
 /** A matrix and its squared singular values. */
-export type Spectrum = Pick<Decomposition, 'rows' | 'columns' | 'energies'>;
+export interface Spectrum extends Pick<Decomposition, 'rows' | 'columns' | 'energies'> {
+  /** What each share of the squared singular values that is lost does to the answers, where that is known. */
+  readonly harm?: number;
+}
 
 /** Rank by matrix, in the given order; undefined: the matrix stays whole, because two thin ones would be no smaller. */
 export type Ranks = readonly (number | undefined)[];
@@ -45,7 +48,8 @@ export const ranksByEnergy = (matrices: readonly Spectrum[], share: number, limi
 /**
  * Spends a number of parameters over all matrices: every next block of ranks goes where it adds, for a rank, the largest
  * share of its matrix's singular values (not squared: a few large directions would starve a matrix; not for a
- * parameter: that would starve the large matrices). A matrix that reaches the rank where two thin ones save nothing
+ * parameter: that would starve the large matrices). Where the harm of what is lost is known, it goes where it spares the
+ * most harm for a parameter. A matrix that reaches the rank where two thin ones save nothing
  * becomes whole.
  * @param parameters that all matrices may have together
  * @throws invalid `factorize.budget` when even the minimum ranks need more
@@ -82,7 +86,7 @@ class Fill {
     private readonly limits: RankLimits,
   ) {
     this.limit = breakEvenRank(matrix.rows, matrix.columns);
-    this.total = sumOfRoots(matrix.energies);
+    this.total = this.worth(matrix.energies);
     this.rank = this.limit < 1 ? undefined : Math.min(limits.minimum, this.limit);
   }
 
@@ -95,12 +99,17 @@ class Fill {
     return this.rank === undefined ? undefined : this.sizeAt(this.nextRank);
   }
 
-  /** Share of the singular values that one more block adds, for a rank. */
+  /** Harm that one more block spares, for a parameter; where that is not known, its share of the singular values, for a rank. */
   get gain(): number {
     if (this.rank === undefined || this.total === 0) return 0;
-    const { rows, columns, energies } = this.matrix;
-    const ranks = (this.nextSize! - this.size) / (rows + columns);
-    return sumOfRoots(energies.subarray(this.rank, this.nextRank)) / this.total / ranks;
+    const { rows, columns, energies, harm } = this.matrix;
+    const parameters = this.nextSize! - this.size;
+    const share = this.worth(energies.subarray(this.rank, this.nextRank)) / this.total;
+    return harm === undefined ? share / (parameters / (rows + columns)) : (harm * share) / parameters;
+  }
+
+  private worth(energies: Float64Array): number {
+    return this.matrix.harm === undefined ? sumOfRoots(energies) : sum(energies);
   }
 
   grow(): void {
@@ -118,6 +127,7 @@ class Fill {
   }
 }
 
+const sum = (energies: Float64Array): number => energies.reduce((total, energy) => total + energy, 0);
 const sumOfRoots = (energies: Float64Array): number => energies.reduce((sum, energy) => sum + Math.sqrt(energy), 0);
 
 const roundUp = (value: number, multiple: number): number => Math.ceil(value / multiple) * multiple;

@@ -10,13 +10,15 @@ import { Tensor } from '../graph';
 import type { Model, Value } from '../graph';
 import { removeDeadCode } from '../passes';
 import { refuseQuantized } from '../quantize/sites';
+import { requireEffects } from '../sensitivity/required';
 import type { StageContext } from '../stages/stage';
 import type { FactorizeConfig } from './config';
+import { harms } from './harm';
 import { biasShift, breakEvenRank, decompose, keptEnergy } from './low-rank';
 import type { Decomposition, SecondMoment } from './low-rank';
 import { collectMoments } from './moments';
 import { fixedRanks, rankAboveFull, ranksByEnergy, ranksWithin } from './ranks';
-import type { Ranks } from './ranks';
+import type { Ranks, Spectrum } from './ranks';
 import { factorNames, matrixOf, rewrite } from './rewrite';
 import { findTargets } from './targets';
 import type { Passed, Target } from './targets';
@@ -74,8 +76,9 @@ export async function factorizeBundle(bundle: Bundle, options: FactorizeOptions)
   const trains = config.epochs > 0;
   const before = within(context, 0, trains ? 0.4 : 0.9);
   const moments = await momentsOf(model, targets, options, within(before, 0, 0.3));
-  const parts = await decomposeAll(targets, moments, within(before, 0.3, 1));
-  const ranks = await keepFaster(chooseRanks(parts, options), parts, targets, config, context);
+  const parts = await decomposeAll(targets, moments, config, within(before, 0.3, 1));
+  const spectra = config.bySensitivity ? await withHarms(parts, targets, options.original) : parts;
+  const ranks = await keepFaster(chooseRanks(spectra, options), parts, targets, config, context);
   const weights = targets.map((target, i) => factorizeOne(model, target, parts[i], ranks[i], moments));
   if (weights.every(({ rank }) => rank === undefined)) throw nothingSmaller(weights);
   removeDeadCode(model);
@@ -108,22 +111,34 @@ async function momentsOf(
 async function decomposeAll(
   targets: readonly Target[],
   moments: Moments,
+  { budget }: FactorizeConfig,
   context: Pick<StageContext, 'signal' | 'progress'>,
 ): Promise<Decomposition[]> {
+  const wanted = budget.type === 'rank' ? budget.rank : Infinity;
   const parts: Decomposition[] = [];
   for (const target of targets) {
     // Long arithmetic: give cancellation and progress messages a turn.
     await new Promise(setImmediate);
     throwIfAborted(context.signal);
     const matrix = matrixOf(target);
-    const mostUseful = Math.max(1, breakEvenRank(matrix.rows, matrix.columns));
+    const mostUseful = Math.max(1, Math.min(wanted, breakEvenRank(matrix.rows, matrix.columns)));
     parts.push(decompose(matrix, moments.get(target.weight.name), mostUseful));
     context.progress({ fraction: parts.length / targets.length, phase: `matrix ${parts.length}/${targets.length}` });
   }
   return parts;
 }
 
-function chooseRanks(parts: readonly Decomposition[], { config, originalBytes }: FactorizeOptions): Ranks {
+/** @throws invalid `sensitivity.missing` */
+async function withHarms(
+  parts: readonly Decomposition[],
+  targets: readonly Target[],
+  folder: string,
+): Promise<Spectrum[]> {
+  const known = harms(await requireEffects(folder, 'rank', 'bySensitivity'), targets, parts);
+  return parts.map(({ rows, columns, energies }, i) => ({ rows, columns, energies, harm: known[i] }));
+}
+
+function chooseRanks(parts: readonly Spectrum[], { config, originalBytes }: FactorizeOptions): Ranks {
   const { budget, minimumRank, multipleOf } = config;
   const limits = { minimum: minimumRank, multipleOf };
   const chosen = parts.reduce((sum, { rows, columns }) => sum + rows * columns, 0);

@@ -5,14 +5,18 @@ import { rewrittenGraph } from '../models';
 import type { Issue, StagePreview } from '../stages/stage';
 import { IMPORTANCES, importanceOf, isStructured, PRUNABLE } from './config';
 import type { PruneConfig } from './config';
+import { requiredIssues } from '../sensitivity/required';
+import { MOST } from './sensitive-targets';
 import { isOurs, neuronTargets } from './structured-run';
 
 /** Problems of a config by itself and with what is known of its inputs. */
-export function pruneIssues(config: PruneConfig, { model, datasets }: StagePreview): Issue[] {
+export function pruneIssues(config: PruneConfig, preview: StagePreview): Issue[] {
+  const { model, datasets } = preview;
   return [
     ...nothingIssues(config),
     ...phaseIssues(config),
     ...importanceIssues(config),
+    ...sensitivityIssues(config, preview),
     ...(model ? [...danIssues(model), ...modelIssues(config, model)] : []),
     ...(datasets.data && !datasets.data.splits.train
       ? [{ path: '', code: 'no-train-split', message: `The data set "${datasets.data.name}" has no train split.` }]
@@ -135,6 +139,25 @@ function outputIssues({ targets, granularity }: PruneConfig): Issue[] {
       : `${granularity.type} pruning has no targets by component.`;
     return [{ path: `targets.${component}`, code: 'no-output-neurons', message }];
   });
+}
+
+/** Targets by sensitivity: a budget to divide, components to divide it among, and something that says how. */
+function sensitivityIssues(config: PruneConfig, preview: StagePreview): Issue[] {
+  const { bySensitivity, granularity, target, targets } = config;
+  if (!bySensitivity) return [];
+  const issue = (path: string, message: string): Issue[] => [{ path, code: 'by-sensitivity', message }];
+  return [
+    ...(granularity.type === 'head' || granularity.type === 'layer' || granularity.type === 'n-of-m'
+      ? issue('granularity', `${granularity.type} pruning has no targets by component to choose.`)
+      : []),
+    ...(Object.keys(targets).length > 0
+      ? issue('targets', 'Targets come from the sensitivity stage: give none, or set bySensitivity to false.')
+      : []),
+    ...(target === 0 || target > MOST
+      ? issue('target', `As a budget to be divided by sensitivity, target must be above 0 and at most ${MOST}.`)
+      : []),
+    ...requiredIssues('bySensitivity', 'prune', preview),
+  ];
 }
 
 /** The token table is cut where it only looks ids up, and where the tokenizer can be rewritten. */

@@ -48,6 +48,12 @@ export const pruneSchema = trainingSchema.extend({
     .describe(
       'Targets of single components, up to 1; with only `targets` given, set `target` to 0 for the others. W_AO and W_O lose outputs (neuron pruning) only if they are named here: those are put back at run time, which takes most of what it saves.',
     ),
+  bySensitivity: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Let the sensitivity stage right before this one (with a `prune` choice) divide `target` among the components: each gets a target of its own, of at most 0.95.',
+    ),
   hidden: share
     .default(0)
     .describe(

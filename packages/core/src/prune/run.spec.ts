@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readBundle, writeBundle } from '../bundle';
 import type { Manifest } from '../bundle';
 import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { factorizeIssues } from '../factorize/check';
 import { sizeOfComponent } from '../factorize/estimate';
 import { exportHuggingFace, importOnnx } from '../models';
 import { STAGES } from '../stages';
@@ -283,6 +284,76 @@ describe('a run that is stopped and resumed', () => {
     const { folder: resumed } = await prune(`resumed-${name}`, settings);
     const [expected, actual] = await Promise.all([readBundle(whole), readBundle(resumed)]);
     expect(Buffer.from(writeModel(actual.model)).equals(writeModel(expected.model))).toBe(true);
+  });
+});
+
+describe('targets by sensitivity', () => {
+  it('gives most to the components that suffer least, in pruning and in factorizing', async () => {
+    const choices = [{ type: 'prune' }, { type: 'rank' }];
+    const analysis = STAGES.sensitivity.schema.parse({
+      choices,
+      rows: 40,
+      cells: false,
+      latency: { sequence: 8, seconds: 0.1 },
+    });
+    const ranked = await STAGES.sensitivity.run(analysis, context('ranked', trained));
+    const model = join(folder, 'ranked', 'output', ranked.model!);
+    const previews = { model: (await readBundle(model)).manifest, datasets: {} };
+    const settings = { ...training, target: 0.4, bySensitivity: true };
+    expect(pruneIssues(pruneSchema.parse(settings), previews)).toEqual([]);
+    const sensitive = await STAGES.prune.run(STAGES.prune.schema.parse(settings), context('sensitive', model));
+    expect(accuracyOf(sensitive)).toBeGreaterThan(0.9);
+    const table = sensitive.sections.find(({ title }) => title === 'Targets by sensitivity');
+    const { rows } = table as Extract<typeof table, { kind: 'table' }>;
+    expect(rows.map(([name]) => name)).toEqual(['W_Q', 'W_V', 'W_I']);
+    const harm = (row: (typeof rows)[number]): number => Number(row[2]) / (row[0] === 'W_I' ? 2 : 1); // twice the units
+    const [least, , worst] = [...rows].sort((a, b) => harm(a) - harm(b));
+    expect(parseFloat(String(least[1]))).toBeGreaterThanOrEqual(parseFloat(String(worst[1])));
+
+    const thin = STAGES.factorize.schema.parse({
+      ...training,
+      epochs: 0,
+      method: 'svd',
+      minimumRank: 1,
+      multipleOf: 1,
+      bySensitivity: true,
+    });
+    const plain = STAGES.factorize.schema.parse({ ...thin, bySensitivity: false });
+    const ranksOf = async (config: typeof thin, name: string): Promise<unknown> => {
+      const { sections } = await STAGES.factorize.run(config, context(name, model));
+      return sections.find(({ kind }) => kind === 'heatmap');
+    };
+    expect(await ranksOf(thin, 'thin')).not.toEqual(await ranksOf(plain, 'thin-plain'));
+  });
+
+  it('needs the stage, and a budget to divide', async () => {
+    const { manifest } = await readBundle(trained);
+    const tried = (choices: string[]): Manifest => ({
+      ...manifest,
+      provenance: [...manifest.provenance, { step: 'sensitivity', detail: { choices } }],
+    });
+    const pathsOf = (settings: object, model: Manifest): string[] =>
+      pruneIssues(pruneSchema.parse({ bySensitivity: true, ...settings }), { model, datasets: {} }).map(
+        ({ path }) => path,
+      );
+    expect(pathsOf({}, manifest)).toEqual(['bySensitivity']);
+    expect(pathsOf({}, tried(['int8', 'rank 25 %']))).toEqual(['bySensitivity']);
+    const ready = tried(['prune 50 %']);
+    expect(pathsOf({}, ready)).toEqual([]);
+    expect(pathsOf({ targets: { W_I: 0.5 } }, ready)).toEqual(['targets']);
+    expect(pathsOf({ target: 0.99 }, ready)).toEqual(['target']);
+    expect(pathsOf({ granularity: { type: 'layer' } }, ready)).toEqual(['granularity']);
+    const factorized = (budget: object, model: Manifest): string[] =>
+      factorizeIssues(STAGES.factorize.schema.parse({ method: 'svd', budget, bySensitivity: true }), {
+        model,
+        datasets: {},
+      }).map(({ path }) => path);
+    expect(factorized({ type: 'parameters', share: 0.5 }, tried(['rank 25 %']))).toEqual([]);
+    expect(factorized({ type: 'rank', rank: 8 }, ready)).toEqual(['budget.type', 'bySensitivity']);
+    const config = STAGES.prune.schema.parse({ bySensitivity: true });
+    await expect(STAGES.prune.run(config, context('unranked', trained))).rejects.toMatchObject({
+      code: 'sensitivity.missing',
+    });
   });
 });
 

@@ -43,6 +43,12 @@ export function nameOf(choice: Choice): string {
   }
 }
 
+/** The share in the name of a choice of this type; undefined in any other name. */
+export function shareIn(name: string, type: 'prune' | 'rank'): number | undefined {
+  const found = /^(\w+) ([\d.]+) %$/.exec(name);
+  return found?.[1] === type ? Number(found[2]) / 100 : undefined;
+}
+
 /** A choice made ready for one model: any group of weights can be treated, the rest stays. */
 export interface Treatment {
   /** Weights that it can be applied to. */

@@ -1,4 +1,6 @@
 /** @file How much each part of a model suffers from compression, and what to leave alone. */
+export { allotShares } from './allot';
+export type { Harm } from './allot';
 export { choiceSchema, nameOf } from './choices';
 export type { Choice } from './choices';
 export { rankingOf, readSensitivity, SENSITIVITY_FILE, sensitivitySchema, worstWeights } from './effects';

@@ -1,6 +1,7 @@
 /** @file What the prune stage says about its result: where the time went, and whether accuracy collapsed on the way. */
 import { METRIC_MODE } from '../finetune/score';
 import type { TrainingOutcome } from '../finetune/train-on';
+import type { SensitiveTarget } from '../prune/sensitive-targets';
 import type { TimeByWork, Work } from '../prune/where-time-goes';
 import { WORK } from '../prune/where-time-goes';
 import type { ReportSection } from '../report/measurement';
@@ -65,6 +66,26 @@ export function timeSection({ batch, sequence, flops, milliseconds, total }: Tim
 }
 
 const round = (value: number): number => Number(value.toPrecision(3));
+
+/** How a budget was divided among components, and by what. */
+export function targetsSection(targets: readonly SensitiveTarget[]): ReportSection {
+  const shares = [...new Set(targets.flatMap(({ tried }) => tried.map(([share]) => share)))].sort((a, b) => a - b);
+  const at = ({ tried }: SensitiveTarget, share: number): number | null => {
+    const found = tried.find(([candidate]) => candidate === share);
+    return found ? round(found[1]) : null;
+  };
+  return {
+    kind: 'table',
+    title: 'Targets by sensitivity',
+    columns: ['', 'target', ...shares.map((share) => `KL at ${100 * share} %, nat`)],
+    rows: targets.map((row) => [
+      row.component,
+      `${(100 * row.target).toFixed(0)} %`,
+      ...shares.map((share) => at(row, share)),
+    ]),
+    note: 'KL is of the model with this share of the component pruned by norm, without training, as the sensitivity stage measured it; targets make its sum the least.',
+  };
+}
 
 /** A score below this share of the best one before it is a collapse. */
 const COLLAPSED = 0.5;

@@ -15,13 +15,14 @@ import type { PruneConfig } from '../prune/config';
 import { pruneIssues } from '../prune/check';
 import { cutVocabulary } from '../prune/cut-vocabulary';
 import { neuronTargets, pruneStructured } from '../prune/structured-run';
+import { sensitiveTargets } from '../prune/sensitive-targets';
 import { pruneUnstructured } from '../prune/unstructured-run';
 import { timeByWork } from '../prune/where-time-goes';
 import { ortRuntime } from '../runtime';
 import { countTokens, keptVocabulary } from '../prune/vocabulary';
 import { loadTokenizer, readDatasetInfo, readTokenizerSource, Tokenizer } from '../text';
 import type { Batches, DatasetInfo } from '../text';
-import { collapseWarning, timeSection } from './prune-analysis';
+import { collapseWarning, targetsSection, timeSection } from './prune-analysis';
 import { denseFigures, structuredReport, unstructuredReport, vocabularyReport } from './prune-report';
 import type { Before } from './prune-report';
 import type { StageContext, StageDefinition, StageResult } from './stage';
@@ -71,13 +72,16 @@ async function run(config: PruneConfig, context: StageContext): Promise<StageRes
     return { model: 'model', ...(await vocabularyReport(before, output, bundle.manifest)), warnings };
   }
   const dense = read.dev && (await denseScores(training, folder, original, read.dev, loss));
+  const allotted = config.bySensitivity ? await sensitiveTargets(folder, original, config) : [];
+  const targets = Object.fromEntries(allotted.map(({ component, target }) => [component, target]));
   const prunes = isStructured(config.granularity) ? pruned : thinnedOut;
-  const result = await prunes(config, training, bundle, data, loss, before, output);
+  const settled = { ...config, targets: { ...config.targets, ...targets } };
+  const result = await prunes(settled, training, bundle, data, loss, before, output);
   const collapse = collapseWarning(result.outcome, dense?.[result.outcome.metric]);
   return {
     model: 'model',
     measurements: [...denseFigures(dense), ...result.report.measurements],
-    sections: result.report.sections,
+    sections: [...result.report.sections, ...(config.bySensitivity ? [targetsSection(allotted)] : [])],
     warnings: [...warnings, ...(collapse ? [collapse] : []), ...result.report.warnings],
   };
 }

@@ -20,23 +20,17 @@ describe('sensitivity stage', () => {
 
   it('ranks every choice on every group and hands the model on with the outcome beside it', async () => {
     const context = testContext({ model, datasets: { data } });
-    const {
-      model: made,
-      measurements,
-      sections,
-    } = await sensitivityStage.run(
-      config({ ...QUICK, choices: [{ type: 'int8' }, { type: 'prune' }, { type: 'rank' }] }),
-      context,
-    );
+    const settings = config({ ...QUICK, choices: [{ type: 'int8' }, { type: 'prune' }, { type: 'rank' }] });
+    const { model: made, measurements, sections } = await sensitivityStage.run(settings, context);
     for (const measurement of measurements) expect(measurementSchema.parse(measurement)).toEqual(measurement);
     for (const section of sections) expect(reportSectionSchema.parse(section)).toEqual(section);
     const output = join(context.output, made ?? '');
     const manifest = await readManifest(model);
-    const expected = sensitivityStage.outcome?.(config(), manifest);
+    const expected = sensitivityStage.outcome?.(settings, manifest, {});
     expect((await readBundle(output)).manifest).toEqual(expected);
     expect(expected).toEqual({
       ...manifest,
-      provenance: [...manifest.provenance, { step: 'sensitivity', detail: {} }],
+      provenance: [...manifest.provenance, { step: 'sensitivity', detail: { choices: ['int8', 'prune 50 %', 'rank 25 %'] } }],
     });
     const found = (await readSensitivity(output))!;
     expect(found).toMatchObject({ split: 'dev', rows: 20, metric: 'accuracy' });

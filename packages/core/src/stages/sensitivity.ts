@@ -8,11 +8,12 @@ import type { Manifest } from '../bundle';
 import { invalid } from '../errors';
 import { metricsOf } from '../evaluate';
 import { choiceSchema, nameOf } from '../sensitivity/choices';
-import { effectSchema, SENSITIVITY_FILE, SENSITIVITY_STEP, sensitivitySchema } from '../sensitivity/effects';
+import { effectSchema, SENSITIVITY_FILE, sensitivitySchema } from '../sensitivity/effects';
 import type { Sensitivity } from '../sensitivity/effects';
 import { canJudge, Judge } from '../sensitivity/judge';
 import { operationShares, Stopwatch } from '../sensitivity/latency';
 import { measureSensitivity } from '../sensitivity/measure';
+import { sensitivityStep } from '../sensitivity/required';
 import { ResultCache } from '../sensitivity/result-cache';
 import { sensitivityMeasurements, sensitivitySections } from './sensitivity-report';
 import type { Issue, StageContext, StageDefinition, StagePreview, StageResult } from './stage';
@@ -58,7 +59,7 @@ const SECONDS_PER_PARAMETER = 60e-9;
 
 export const sensitivityStage: StageDefinition<SensitivityConfig> = {
   type: 'sensitivity',
-  version: 1,
+  version: 2,
   queue: 'quant',
   summary:
     'Tries int8, 4 bit, pruning and low rank on each layer and component and ranks what they do to quality and speed; the model goes on unchanged, with sensitivity.json beside it.',
@@ -67,7 +68,7 @@ export const sensitivityStage: StageDefinition<SensitivityConfig> = {
   makesModel: true,
   onQuantized: () => ({ refuses: 'analyse the float model it was made from' }),
   check,
-  outcome: (_, model) => withStep(model),
+  outcome: withStep,
   estimate: ({ choices, cells }, { model }) => {
     const unchanged = { parameters: 1, bytes: 1, flops: 1, notes: ['The model goes on unchanged.'] };
     if (!model) return unchanged;
@@ -78,11 +79,10 @@ export const sensitivityStage: StageDefinition<SensitivityConfig> = {
   run,
 };
 
-/** Tells later stages that the ranking lies beside the model. */
-const withStep = (manifest: Manifest): Manifest => ({
-  ...manifest,
-  provenance: [...manifest.provenance, { step: SENSITIVITY_STEP, detail: {} }],
-});
+/** Tells later stages that the ranking lies beside the model, and what was tried. */
+function withStep({ choices }: SensitivityConfig, manifest: Manifest): Manifest {
+  return { ...manifest, provenance: [...manifest.provenance, sensitivityStep(choices.map(nameOf))] };
+}
 
 function check(config: SensitivityConfig, { model, datasets: { data } }: StagePreview): readonly Issue[] {
   const issues: Issue[] = [];
@@ -153,7 +153,7 @@ async function run(config: SensitivityConfig, context: StageContext): Promise<St
     });
     const output = join(context.output, 'model');
     await cp(folder, output, { recursive: true });
-    await writeFile(join(output, MANIFEST_FILE), `${JSON.stringify(withStep(manifest), null, 2)}\n`);
+    await writeFile(join(output, MANIFEST_FILE), `${JSON.stringify(withStep(config, manifest), null, 2)}\n`);
     await writeFile(join(output, SENSITIVITY_FILE), JSON.stringify(sensitivitySchema.parse(found)));
     const choices = config.choices.map(nameOf);
     return {
