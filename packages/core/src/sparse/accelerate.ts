@@ -6,6 +6,7 @@ import type { Model } from '../graph';
 import { removeDeadCode } from '../passes';
 import { exclusionsSchema, findSites, quantizeDynamicInt8 } from '../quantize';
 import { lowerGelu } from '../runtime/native/lower/gelu';
+import { lowerResidualNorm } from '../runtime/native/lower/layer-norm';
 import { SPARSE_PATTERNS, storedShare } from './pack';
 import type { DenseWeight, SparsePattern } from './pack';
 import { rewriteSparse, weightOf } from './rewrite';
@@ -77,6 +78,7 @@ export async function accelerate(original: Model, options: AccelerateOptions): P
   }
   if (weights.some(({ form }) => form === 'int8')) quantizeRest(model, floats);
   lowerGelu(model);
+  lowerResidualNorm(model);
   removeDeadCode(model);
   return { model, weights };
 }

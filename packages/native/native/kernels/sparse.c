@@ -268,6 +268,12 @@ static void multiply_task(void *argument, size_t index) {
   }
 }
 
+/** Where there is one chunk: the panel is packed into the cache from which it is read. */
+static void panel_task(void *argument, size_t panel) {
+  pack_task(argument, panel);
+  multiply_task(argument, panel);
+}
+
 static void few_rows_task(void *argument, size_t chunk) {
   const product *p = argument;
   const size_t last_strip = (chunk + 1) * p->strips / p->chunks;
@@ -296,6 +302,10 @@ mp_status mp_sparse_gemm(const mp_context *context, const void *pack, const floa
   p.chunks = mp_smaller(p.strips, mp_divide_up(ENOUGH_TASKS, few_rows || m == 0 ? 1 : p.row_panels));
   if (few_rows) {
     mp_spread(context, few_rows_task, p.chunks, &p);
+    return MP_OK;
+  }
+  if (p.chunks == 1) {
+    mp_spread(context, panel_task, p.row_panels, &p);
     return MP_OK;
   }
   mp_spread(context, pack_task, p.row_panels, &p);
