@@ -1,4 +1,5 @@
 /** @file Cholesky factors of second moments, and what whitening does with them. Row-major float64. */
+import { addFourRows, addRow } from './products';
 
 /** Ridge on the diagonal, as a share of its mean: calibration texts may not excite every direction. */
 const RIDGE = 1e-6;
@@ -33,12 +34,10 @@ function tryCholesky(a: Float64Array, n: number, ridge: number): Float64Array | 
 /** L' X for X [n, columns]. */
 export function timesTransposedLower(lower: Float64Array, x: Float64Array, n: number, columns: number): Float64Array {
   const product = new Float64Array(n * columns);
-  for (let k = 0; k < n; k++) {
-    for (let i = 0; i <= k; i++) {
-      const factor = lower[k * n + i];
-      if (factor === 0) continue;
-      for (let j = 0; j < columns; j++) product[i * columns + j] += factor * x[k * columns + j];
-    }
+  for (let i = 0; i < n; i++) {
+    let k = i;
+    for (; k + 4 <= n; k += 4) addFourRows(product, i * columns, lower, k * n + i, n, x, k * columns, columns);
+    for (; k < n; k++) addRow(product, i * columns, lower[k * n + i], x, k * columns, columns);
   }
   return product;
 }

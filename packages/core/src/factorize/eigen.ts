@@ -1,11 +1,14 @@
 /**
  * @file Eigenvalues and eigenvectors of a real symmetric matrix in float64: Householder reduction to tridiagonal form,
- * then implicit QL (Golub & Van Loan, Matrix Computations, 4th ed., sections 8.3.1 and 8.3.3).
+ * then implicit QL (Golub & Van Loan, Matrix Computations, 4th ed., sections 8.3.1 and 8.3.3). Where only some vectors
+ * are wanted, QL gives the eigenvalues and inverse iteration the vectors.
  *
  * Loops touch memory by rows and carry four sums at a time, so that additions need not wait for each other.
  */
 import { ModelpressError } from '../errors';
 import { dot } from './products';
+import { tridiagonalVectors } from './tridiagonal-vectors';
+import type { TridiagonalMatrix } from './tridiagonal-vectors';
 
 export interface Eigen {
   /** [n], in descending order. */
@@ -25,28 +28,43 @@ const BLOCK = 8;
  * @throws internal `factorize.eigen` when the iteration does not converge (a matrix that is not finite)
  */
 export function eigenSymmetric(symmetric: Float64Array, n: number, count = n): Eigen {
-  const { diagonal, offDiagonal, reflectors } = tridiagonalise(symmetric, n);
-  const columns = identity(n);
-  implicitQl(diagonal, offDiagonal, columns, n);
-  const order = Array.from(diagonal.keys()).sort((a, b) => diagonal[b] - diagonal[a]);
-  const vectors = new Float64Array(count * n);
-  for (let k = 0; k < count; k++) for (let i = 0; i < n; i++) vectors[k * n + i] = columns[i * n + order[k]];
+  const { reflectors, ...tridiagonal } = tridiagonalise(symmetric, n);
+  const { values, vectors } = someVectors(tridiagonal, count) ?? allVectors(tridiagonal, count);
   for (let k = 0; k < count; k += BLOCK)
     reflect(vectors.subarray(k * n, Math.min(count, k + BLOCK) * n), reflectors, n);
-  return { values: Float64Array.from(order, (at) => diagonal[at]), vectors };
+  return { values, vectors };
 }
 
-interface Tridiagonal {
-  /** [n] */
-  readonly diagonal: Float64Array;
-  /** [n]: element i couples i and i + 1; the last is 0. */
-  readonly offDiagonal: Float64Array;
+/** Eigenvalues by QL and the wanted vectors one by one, where not all are wanted. */
+function someVectors({ diagonal, offDiagonal }: TridiagonalMatrix, count: number): Eigen | undefined {
+  const n = diagonal.length;
+  if (count === n) return undefined;
+  const values = diagonal.slice();
+  implicitQl(values, offDiagonal.slice(), () => undefined);
+  values.sort().reverse();
+  const vectors = tridiagonalVectors({ diagonal, offDiagonal }, values.subarray(0, count));
+  return vectors && { values, vectors };
+}
+
+/** Eigenvalues and all vectors by QL. */
+function allVectors({ diagonal, offDiagonal }: TridiagonalMatrix, count: number): Eigen {
+  const n = diagonal.length;
+  const columns = identity(n);
+  const values = diagonal.slice();
+  implicitQl(values, offDiagonal.slice(), (sweeps) => rotateColumns(columns, sweeps, n));
+  const order = Array.from(values.keys()).sort((a, b) => values[b] - values[a]);
+  const vectors = new Float64Array(count * n);
+  for (let k = 0; k < count; k++) for (let i = 0; i < n; i++) vectors[k * n + i] = columns[i * n + order[k]];
+  return { values: Float64Array.from(order, (at) => values[at]), vectors };
+}
+
+interface Tridiagonalised extends TridiagonalMatrix {
   /** [n, n]: row k is the vector v of the reflection I - v v' (its norm is sqrt 2, or 0), zero up to element k. */
   readonly reflectors: Float64Array;
 }
 
 /** A = Q T Q' with Q = H_0 H_1 ..., H_k = I - v_k v_k'. Works in the lower triangle of `a`. */
-function tridiagonalise(a: Float64Array, n: number): Tridiagonal {
+function tridiagonalise(a: Float64Array, n: number): Tridiagonalised {
   const diagonal = new Float64Array(n);
   const offDiagonal = new Float64Array(n);
   const reflectors = new Float64Array(n * n);
@@ -145,8 +163,13 @@ function timesFourRows(a: Float64Array, v: Float64Array, w: Float64Array, start:
   }
 }
 
-/** Diagonalises T in place; column k of `vectors` becomes the eigenvector of diagonal[k]. */
-function implicitQl(diagonal: Float64Array, offDiagonal: Float64Array, vectors: Float64Array, n: number): void {
+/** Diagonalises T in place; `apply` hears of the rotations, some sweeps at a time. */
+function implicitQl(
+  diagonal: Float64Array,
+  offDiagonal: Float64Array,
+  apply: (sweeps: readonly Sweep[]) => void,
+): void {
+  const n = diagonal.length;
   let sweeps: Sweep[] = [];
   for (let l = 0; l < n; l++) {
     for (let attempt = 0; ; attempt++) {
@@ -157,11 +180,11 @@ function implicitQl(diagonal: Float64Array, offDiagonal: Float64Array, vectors: 
       }
       sweeps.push(qlSweep(diagonal, offDiagonal, l, m));
       if (sweeps.length < BLOCK) continue;
-      rotateColumns(vectors, sweeps, n);
+      apply(sweeps);
       sweeps = [];
     }
   }
-  rotateColumns(vectors, sweeps, n);
+  apply(sweeps);
 }
 
 /** First m >= l with a negligible coupling to m + 1. */
@@ -259,14 +282,35 @@ function rotateRow(x: Float64Array, { from, to, sines, cosines }: Sweep, at: num
   x[at + to] = last;
 }
 
-/** x <- Q x = H_0 (H_1 (...)) for every row x. */
+/** x <- Q x = H_0 (H_1 (...)) for every row x, four rows at a time. */
 function reflect(rows: Float64Array, reflectors: Float64Array, n: number): void {
   for (let k = n - 2; k >= 0; k--) {
-    const v = k * n;
-    for (let x = 0; x < rows.length; x += n) {
-      const overlap = dot(reflectors, v + k + 1, rows, x + k + 1, n - k - 1);
-      for (let i = k + 1; i < n; i++) rows[x + i] -= overlap * reflectors[v + i];
+    const v = reflectors.subarray(k * n, (k + 1) * n);
+    let x = 0;
+    for (; x + 4 * n <= rows.length; x += 4 * n) reflectFourRows(rows, v, x, k + 1, n);
+    for (; x < rows.length; x += n) {
+      const overlap = dot(v, k + 1, rows, x + k + 1, n - k - 1);
+      for (let i = k + 1; i < n; i++) rows[x + i] -= overlap * v[i];
     }
+  }
+}
+
+function reflectFourRows(rows: Float64Array, v: Float64Array, r0: number, start: number, n: number): void {
+  const [r1, r2, r3] = [r0 + n, r0 + 2 * n, r0 + 3 * n];
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  for (let i = start; i < n; i++) {
+    const vi = v[i];
+    s0 += vi * rows[r0 + i];
+    s1 += vi * rows[r1 + i];
+    s2 += vi * rows[r2 + i];
+    s3 += vi * rows[r3 + i];
+  }
+  for (let i = start; i < n; i++) {
+    const vi = v[i];
+    rows[r0 + i] -= s0 * vi;
+    rows[r1 + i] -= s1 * vi;
+    rows[r2 + i] -= s2 * vi;
+    rows[r3 + i] -= s3 * vi;
   }
 }
 

@@ -1,6 +1,7 @@
 import { Random } from '../train/random';
 import { cholesky, timesTransposedLower, solveTransposedLower } from './cholesky';
 import { eigenSymmetric } from './eigen';
+import { tridiagonalVectors } from './tridiagonal-vectors';
 import { biasShift, breakEvenRank, decompose, keptEnergy, lowRank, multiplied } from './low-rank';
 import type { Matrix, SecondMoment } from './low-rank';
 
@@ -49,6 +50,48 @@ describe('eigenSymmetric', () => {
     const identity = product(vectors, turned, n, n, n);
     identity.forEach((x, at) => expect(x).toBeCloseTo(at % (n + 1) === 0 ? 1 : 0, 12));
     expect([...values]).toEqual([...values].sort((p, q) => q - p));
+  });
+
+  it.each<[string, (k: number) => number]>([
+    ['evenly spread', (k) => 1 - k / 96],
+    ['falling by a power', (k) => (k + 1) ** -3],
+    ['falling to nothing', (k) => 10 ** -(k / 6)],
+    ['in pairs that are nearly equal', (k) => 2 ** -Math.floor(k / 2) * (1 - 1e-12 * (k % 2))],
+    ['of low rank', (k) => (k < 20 ? 20 - k : 0)],
+  ])('finds some vectors as well as all of them where eigenvalues are %s', (_, valueOf) => {
+    const n = 96;
+    const count = 30;
+    // Reflections of a diagonal matrix: its eigenvalues are known to the last digit or two.
+    let a = Float64Array.from({ length: n * n }, (__, at) => (at % (n + 1) === 0 ? valueOf(at / (n + 1)) : 0));
+    for (let round = 0; round < 3; round++) {
+      const v = noise(n);
+      const scale = 2 / squared(v);
+      const mirror = Float64Array.from(
+        { length: n * n },
+        (__, at) => (at % (n + 1) === 0 ? 1 : 0) - scale * v[Math.floor(at / n)] * v[at % n],
+      );
+      a = product(product(mirror, a, n, n, n), mirror, n, n, n);
+    }
+    const { values, vectors } = eigenSymmetric(a.slice(), n, count);
+    expect(vectors).toHaveLength(count * n);
+    for (let k = 0; k < n; k++) expect(values[k]).toBeCloseTo(valueOf(k), 12);
+    const turned = Float64Array.from(
+      { length: n * count },
+      (__, at) => vectors[(at % count) * n + Math.floor(at / count)],
+    );
+    const products = product(vectors, turned, count, n, count);
+    products.forEach((x, at) => expect(Math.abs(x - (at % (count + 1) === 0 ? 1 : 0))).toBeLessThan(1e-9));
+    const errors = product(vectors, a, count, n, n).map((x, at) => x - values[Math.floor(at / n)] * vectors[at]);
+    for (let k = 0; k < count; k++) {
+      expect(Math.sqrt(squared(errors.subarray(k * n, (k + 1) * n)))).toBeLessThan(1e-13 * n * valueOf(0));
+    }
+  });
+
+  it('leaves eigenvectors that inverse iteration cannot tell apart to another method', () => {
+    const [diagonal, offDiagonal] = [Float64Array.of(1, 1, 1, 0), new Float64Array(4)];
+    expect(tridiagonalVectors({ diagonal, offDiagonal }, Float64Array.of(1, 1, 1))).toBeDefined();
+    const lost = tridiagonalVectors({ diagonal, offDiagonal }, Float64Array.of(1.5));
+    expect(lost).toBeUndefined();
   });
 
   it('bears equal eigenvalues, zeros and blocks that fall apart', () => {

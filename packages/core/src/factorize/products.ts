@@ -69,12 +69,36 @@ export const gramOfColumns = (x: Float64Array, m: number, n: number): Float64Arr
 export function times(x: Values, y: Values, m: number, inner: number, n: number): Float64Array {
   const product = new Float64Array(m * n);
   for (let i = 0; i < m; i++) {
-    for (let k = 0; k < inner; k++) {
-      const factor = x[i * inner + k];
-      for (let j = 0, a = i * n, b = k * n; j < n; j++) product[a + j] += factor * y[b + j];
-    }
+    let k = 0;
+    for (; k + 4 <= inner; k += 4) addFourRows(product, i * n, x, i * inner + k, 1, y, k * n, n);
+    for (; k < inner; k++) addRow(product, i * n, x[i * inner + k], y, k * n, n);
   }
   return product;
+}
+
+/** to[at + j] += sum over q < 4 of factors[first + q step] y[row + q n + j]: each element is written once for four products. */
+export function addFourRows(
+  to: Float64Array,
+  at: number,
+  factors: Values,
+  first: number,
+  step: number,
+  y: Values,
+  row: number,
+  n: number,
+): void {
+  const f0 = factors[first];
+  const f1 = factors[first + step];
+  const f2 = factors[first + 2 * step];
+  const f3 = factors[first + 3 * step];
+  const [y1, y2, y3] = [row + n, row + 2 * n, row + 3 * n];
+  for (let j = 0; j < n; j++) to[at + j] += f0 * y[row + j] + f1 * y[y1 + j] + (f2 * y[y2 + j] + f3 * y[y3 + j]);
+}
+
+/** to[at + j] += factor y[row + j] */
+export function addRow(to: Float64Array, at: number, factor: number, y: Values, row: number, n: number): void {
+  if (factor === 0) return;
+  for (let j = 0; j < n; j++) to[at + j] += factor * y[row + j];
 }
 
 export function transposed(x: Float64Array, rows: number, columns: number): Float64Array {

@@ -36,18 +36,27 @@ export const foreignLabels = (model: readonly string[], data: readonly string[])
  * @throws `quantize.no-calibration-rows`, `quantize.foreign-labels`
  */
 export async function withCalibrationRows<T>(
-  { bundle, dataset, dedicated, rows: wanted, maxLength, seed, signal }: CalibrationSource,
+  source: CalibrationSource,
   use: (rows: CalibrationRows) => Promise<T>,
 ): Promise<T> {
+  const { bundle, dataset, dedicated } = source;
   const info = await readDatasetInfo(dataset);
   const split = calibrationSplit(info, dedicated);
   if (!split) throw invalid('quantize.no-calibration-rows', noRows(info, dedicated), { field: 'datasets.calibration' });
-  const labels = await readLabels(bundle);
-  const foreign = foreignLabels(labels, info.labels);
+  const foreign = foreignLabels(await readLabels(bundle), info.labels);
   if (foreign.length > 0) {
     throw invalid('quantize.foreign-labels', foreignMessage(info, foreign), { field: 'datasets.calibration' });
   }
-  const options = { batchSize: 1, maxLength, labels, ...(signal && { signal }) };
+  return withRowsOf(split, source, use);
+}
+
+/** Hands rows of one split to `use`, whichever it is. */
+export async function withRowsOf<T>(
+  split: Split,
+  { bundle, dataset, rows: wanted, maxLength, seed, signal }: Omit<CalibrationSource, 'dedicated'>,
+  use: (rows: CalibrationRows) => Promise<T>,
+): Promise<T> {
+  const options = { batchSize: 1, maxLength, labels: await readLabels(bundle), ...(signal && { signal }) };
   return withTokens(bundle, dataset, split, options, async ({ rows }) => {
     const { inputs, tokenizer, maxLength: longest } = await readManifest(bundle);
     const lengths = [...new Set(rows.lengths)].sort((a, b) => a - b);
