@@ -17,7 +17,7 @@ export interface KnownMatrix {
 /** Tokens of the pass whose operations an estimate counts. */
 const TOKENS = 128;
 /** Seconds to take a [768, 768] matrix apart on one busy core. */
-const SECONDS_PER_MATRIX = 4;
+const SECONDS_PER_MATRIX = 2;
 
 /** [in, out] of the matrices that a manifest describes; undefined where the structure is not known. */
 export function knownMatrices(
