@@ -1,18 +1,17 @@
 /** @file Bytes of a bundle on disk. */
 import { createReadStream } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip, constants } from 'node:zlib';
-import { bundleBytes, MODEL_FILE } from '../bundle/bundle';
+import { bundleBytes, modelFiles } from '../bundle/bundle';
 
 export interface SizeFigures {
-  /** model.onnx and its side files. */
+  /** model.onnx and its side files; of a DAN model.dan. */
   readonly model: number;
   /** Everything in the folder. */
   readonly total: number;
-  /** model.onnx and its side files after gzip at its fastest level, if asked for. */
+  /** The same after gzip at its fastest level, if asked for. */
   readonly compressed: number | undefined;
 }
 
@@ -22,9 +21,8 @@ export async function measureSize(folder: string, compressed: boolean, signal: A
 }
 
 async function gzipBytes(folder: string, signal: AbortSignal): Promise<number> {
-  const files = (await readdir(folder)).filter((name) => name.startsWith(MODEL_FILE));
   let total = 0;
-  for (const file of files) {
+  for (const file of await modelFiles(folder)) {
     const count = new Writable({
       write(chunk: Uint8Array, _, done) {
         total += chunk.length;

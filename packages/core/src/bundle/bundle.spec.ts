@@ -52,6 +52,11 @@ describe('bundle', () => {
     const bytes = await bundleBytes(dir);
     expect(bytes.model).toBe(readFileSync(join(dir, 'model.onnx')).length);
     expect(bytes.total).toBeGreaterThan(bytes.model);
+    writeFileSync(join(dir, 'model.onnx.data'), Buffer.alloc(1000));
+    writeFileSync(join(dir, 'native.onnx'), Buffer.alloc(10));
+    expect(await bundleBytes(dir)).toEqual({ model: bytes.model + 1000, total: bytes.total + 1010 });
+    writeFileSync(join(dir, 'model.dan'), Buffer.alloc(7));
+    expect(await bundleBytes(dir)).toEqual({ model: 7, total: bytes.total + 1017 });
   });
 
   it('counts parameters and zeros, and not the constants of the graph', () => {

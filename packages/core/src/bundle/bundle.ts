@@ -121,12 +121,22 @@ export interface BundleBytes {
 }
 
 export async function bundleBytes(dir: string): Promise<BundleBytes> {
-  const files = (await readdir(dir, { withFileTypes: true })).filter((entry) => entry.isFile());
-  const sizes = await Promise.all(files.map(async ({ name }) => ({ name, size: (await stat(join(dir, name))).size })));
-  const sum = (list: typeof sizes): number => list.reduce((total, { size }) => total + size, 0);
-  const main = sizes.some(({ name }) => name === DAN_FILE) ? DAN_FILE : MODEL_FILE;
-  return { model: sum(sizes.filter(({ name }) => name.startsWith(main))), total: sum(sizes) };
+  const sum = async (names: readonly string[]): Promise<number> => {
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(dir, name))).size));
+    return sizes.reduce((total, size) => total + size, 0);
+  };
+  const files = await filesOf(dir);
+  return { model: await sum(modelFilesAmong(files)), total: await sum(files) };
 }
+
+/** Names of the files that a model runs from: model.onnx with its side files, or model.dan. */
+export const modelFiles = async (dir: string): Promise<string[]> => modelFilesAmong(await filesOf(dir));
+
+const filesOf = async (dir: string): Promise<string[]> =>
+  (await readdir(dir, { withFileTypes: true })).filter((entry) => entry.isFile()).map(({ name }) => name);
+
+const modelFilesAmong = (names: readonly string[]): string[] =>
+  names.includes(DAN_FILE) ? [DAN_FILE] : names.filter((name) => name.startsWith(MODEL_FILE));
 
 function requireFile(dir: string, name: string): string {
   const path = join(dir, name);
