@@ -62,7 +62,8 @@ function counting(file: string): void {
   const texts = readFileSync(file, 'utf8').split('\n').slice(0, 50_000);
   const megabytes = Buffer.byteLength(texts.join('\n')) / 1e6;
   const hasher = new TokenHasher();
-  const counter = new NgramCounter(1, 4);
+  // As the distill stage does, which knows the size of its file.
+  const counter = new NgramCounter(1, 4, 2 ** 29, (4 * 1e6 * megabytes) / 12);
   const { cpu } = timed(() => texts.forEach((text) => counter.add(hasher.hashes(text))));
   console.log(`counting 1..4-grams: ${(megabytes / cpu).toFixed(1)} MB/s, ${counter.size} different ones`);
 }

@@ -17,9 +17,15 @@ function counted(texts: readonly string[], minOrder: number, maxOrder: number): 
   return counts;
 }
 
-function counter(texts: readonly string[], minOrder: number, maxOrder: number, memory?: number): NgramCounter {
+function counter(
+  texts: readonly string[],
+  minOrder: number,
+  maxOrder: number,
+  memory?: number,
+  expected?: number,
+): NgramCounter {
   const hasher = new TokenHasher();
-  const result = new NgramCounter(minOrder, maxOrder, memory);
+  const result = new NgramCounter(minOrder, maxOrder, memory, expected);
   for (const text of texts) result.add(hasher.hashes(text));
   return result;
 }
@@ -50,6 +56,9 @@ describe('NgramCounter', () => {
     const top = counter(texts, 1, 4).top(500);
     expect([...top.counts]).toEqual(expected);
     expect(counter([...texts].reverse(), 1, 4).top(500)).toEqual(top);
+    for (const expected of [1, 10 ** 6, 10 ** 9]) {
+      expect(counter(texts, 1, 4, 2 ** 25, expected).top(500)).toEqual(top);
+    }
   });
 
   it('keeps the frequent ones within bounded memory, and says how far counts may be off', () => {

@@ -29,16 +29,26 @@ export interface CountOptions extends Orders {
   /** Most frequent n-grams to keep. */
   readonly limit: number;
   readonly memoryBytes: number;
+  /** About how long the texts are together. */
+  readonly textBytes?: number;
   readonly signal?: AbortSignal;
 }
+
+/** Different n-grams of each length in a byte of English: a word takes six bytes, and half of the n-grams occur once. */
+const DISTINCT_PER_BYTE = 1 / 12;
 
 /** The most frequent n-grams of texts, and by how much a count may be too low. @throws `distill.ngrams` without any */
 export async function countNgrams(
   examples: AsyncIterable<Example>,
-  { minOrder, maxOrder, limit, memoryBytes, signal }: CountOptions,
+  { minOrder, maxOrder, limit, memoryBytes, textBytes = 0, signal }: CountOptions,
 ): Promise<{ ngrams: CountedNgrams; error: number; distinct: number }> {
   const hasher = new TokenHasher();
-  const counter = new NgramCounter(minOrder, maxOrder, memoryBytes);
+  const counter = new NgramCounter(
+    minOrder,
+    maxOrder,
+    memoryBytes,
+    DISTINCT_PER_BYTE * (maxOrder - minOrder + 1) * textBytes,
+  );
   for await (const example of examples) {
     throwIfAborted(signal);
     counter.add(hasher.hashes(textOf(example)));

@@ -1,5 +1,5 @@
 /** @file Distilling into a DAN: count n-grams, train the table, prune it, hand over what the runtime loads. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DanModel } from '@modelpress/dan';
 import type { Bundle } from '../bundle';
@@ -137,6 +137,7 @@ async function makeVocabulary(
     maxOrder,
     limit,
     memoryBytes: countMegabytes * 2 ** 20,
+    textBytes: statSync(join(folder, 'train.jsonl')).size,
     signal: context.signal,
   });
   context.log('info', `${distinct} different n-grams, of which the ${ngrams.counts.length} most frequent are known.`);
