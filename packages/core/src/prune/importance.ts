@@ -53,19 +53,15 @@ export function outputProducts(
 /** L2 norm of each column of a row-major matrix. */
 export function columnNorms(weight: Float32Array, columns: number): Float64Array {
   const squares = new Float64Array(columns);
-  weight.forEach((value, i) => {
-    squares[i % columns] += value * value;
-  });
+  for (let start = 0; start < weight.length; start += columns) {
+    for (let n = 0; n < columns; n++) squares[n] += weight[start + n] * weight[start + n];
+  }
   return squares.map(Math.sqrt);
 }
 
 /** L2 norm of each row of a row-major matrix. */
-export function rowNorms(weight: Float32Array, rows: number): Float64Array {
-  const columns = weight.length / rows;
-  return Float64Array.from({ length: rows }, (_, row) =>
-    Math.hypot(...weight.subarray(row * columns, (row + 1) * columns)),
-  );
-}
+export const rowNorms = (weight: Float32Array, rows: number): Float64Array =>
+  inputProducts(weight, weight, rows).map(Math.sqrt);
 
 export const notOfNeurons = (importance: Importance): ModelpressError =>
   invalid('prune.importance', `${importance} scores single weights, not neurons.`, { field: 'importance' });
