@@ -4,9 +4,10 @@
  * on the few texts next to a boundary between two classes, so its standard error and the median stand beside it.
  *
  *   node --require ./tools/register-typescript.cjs bench/gptq.ts --bundle DIR --data DIR
- *        [--bits 4] [--blocks 32,128] [--rows 256] [--seeds 1,2,3] [--threads 1]
+ *        [--bits 4] [--blocks 32,128] [--rows 256] [--seeds 1,2,3] [--train] [--threads 1]
  *
- * Calibrates on --rows texts of the dev split, drawn with each seed; measures on the whole test split.
+ * Calibrates on --rows texts of the dev split (of train with --train), drawn with each seed; measures on the whole test
+ * split.
  */
 import { parseArgs } from 'node:util';
 import { median } from '../packages/core/src/bench/statistics';
@@ -33,6 +34,7 @@ const { values: args } = parseArgs({
     blocks: { type: 'string', default: '32,128' },
     rows: { type: 'string', default: '256' },
     seeds: { type: 'string', default: '1,2,3' },
+    train: { type: 'boolean', default: false },
     threads: { type: 'string', default: '1' },
   },
 });
@@ -114,7 +116,7 @@ async function main(): Promise<void> {
       const rounded = await divergenceWith(nearest);
       console.log(`| ${block} | nearest | | ${summary(rounded)} | |`);
       for (const seed of args.seeds.split(',').map(Number)) {
-        const calibration = { ...source, dedicated: false, rows: Number(args.rows), seed };
+        const calibration = { ...source, dedicated: args.train, rows: Number(args.rows), seed };
         const codes = await withCalibrationRows(calibration, (rows) =>
           compensateModel(model, rows, { format, damping: DAMPING, threads }),
         );

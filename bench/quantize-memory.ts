@@ -1,11 +1,11 @@
 /**
- * @file Time and peak memory of turning a BERT-base-sized model (110 M random parameters, 438 MB) into int8, against
- * ONNX Runtime's Python quantizer on the same file in the same run.
+ * @file Time and peak memory of turning a BERT-base-sized model (110 M random parameters, 438 MB) into int8, blocks of 8,
+ * 6 and 4 bits, and fp16; int8 against ONNX Runtime's Python quantizer on the same file in the same run.
  *
- *   npm run build && node --require ./tools/register-typescript.cjs bench/quantize-memory.ts [PYTHON]
+ *   npm run build && node --require ./tools/register-typescript.cjs bench/quantize-memory.ts [PYTHON] [ROUNDS]
  *
- * PYTHON is an interpreter with onnx and onnxruntime; without it only our side is measured. Each side runs in processes
- * of its own, in turns.
+ * PYTHON is an interpreter with onnx and onnxruntime, or "-": then only our side is measured. Each run is a process of
+ * its own, in turns, on one thread. Default: 3 rounds.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -15,18 +15,25 @@ import { writeBundle } from '../packages/core/src/bundle/bundle';
 import { median } from '../packages/core/src/bench/statistics';
 import { createTransformer, transformerConfig } from '../packages/core/src/models';
 
-const ROUNDS = 3;
+/** Stage configs by name. */
+const CONFIGS = {
+  int8: {},
+  '8 bits': { mode: 'weight-only', weights: { bits: 8 } },
+  '6 bits': { mode: 'weight-only', weights: { bits: 6 } },
+  '4 bits': { mode: 'weight-only', weights: { bits: 4 } },
+  fp16: { mode: 'fp16' },
+} as const;
 const CORE = join(__dirname, '..', 'packages', 'core');
 /** Runs the quantize stage of the built package. */
 const OUR_SIDE = `
 const { STAGES } = require(process.argv[1]);
-const [, , model, output] = process.argv;
+const [, , model, output, config] = process.argv;
 const ignore = () => undefined;
-const context = { model, output, checkpoints: output, datasets: {}, seed: 0, threads: 2, progress: ignore, log: ignore, metric: ignore };
+const context = { model, output, checkpoints: output, datasets: {}, seed: 0, threads: 1, progress: ignore, log: ignore, metric: ignore };
 require('node:fs').mkdirSync(output, { recursive: true });
 const start = performance.now();
 STAGES.quantize
-  .run(STAGES.quantize.schema.parse({}), { ...context, signal: new AbortController().signal })
+  .run(STAGES.quantize.schema.parse(JSON.parse(config)), { ...context, signal: new AbortController().signal })
   .then(() => console.log((performance.now() - start) / 1000, process.resourceUsage().maxRSS * 1024));
 `;
 const PYTHON_SIDE = `
@@ -50,38 +57,44 @@ function figuresOf(command: string, args: readonly string[]): Figures {
   return { seconds, peakBytes };
 }
 
-function report(side: string, runs: readonly Figures[], output: string, modelBytes: number): Figures {
+function report(side: string, runs: readonly Figures[], output: string, modelBytes: number): void {
   const seconds = median(runs.map((run) => run.seconds));
   const peakBytes = Math.max(...runs.map((run) => run.peakBytes));
   const share = ((100 * statSync(output).size) / modelBytes).toFixed(1);
   const peak = `${(peakBytes / 1e6).toFixed(0)} MB (${(peakBytes / modelBytes).toFixed(2)}x the model)`;
   console.log(`${side}: ${seconds.toFixed(2)} s, peak ${peak}, ${share} % of the bytes`);
-  return { seconds, peakBytes };
 }
 
-async function main(python: string | undefined): Promise<void> {
+async function main(python: string, rounds: number): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'quantize-memory-'));
   try {
     const config = transformerConfig('bert', { layers: 12, hidden: 768, heads: 12, vocabulary: 30522, maxLength: 512 });
     const options = { task: 'classification', labels: ['a', 'b'], seed: 1, name: 'bert-base-sized' } as const;
     await writeBundle(join(folder, 'model'), createTransformer(config, options));
     const input = join(folder, 'model', 'model.onnx');
-    const outputs = { ours: join(folder, 'ours', 'model', 'model.onnx'), python: join(folder, 'python.onnx') };
-    const runs = { ours: [] as Figures[], python: [] as Figures[] };
-    for (let round = 0; round < ROUNDS; round++) {
-      const args = ['-e', OUR_SIDE, CORE, join(folder, 'model'), join(folder, 'ours')];
-      runs.ours.push(figuresOf(process.execPath, args));
-      if (python) runs.python.push(figuresOf(python, ['-c', PYTHON_SIDE, input, outputs.python]));
+    const sides = Object.entries(CONFIGS).map(([name, settings]) => {
+      const output = join(folder, name);
+      const args = ['-e', OUR_SIDE, CORE, join(folder, 'model'), output, JSON.stringify(settings)];
+      return {
+        name,
+        command: process.execPath,
+        args,
+        file: join(output, 'model', 'model.onnx'),
+        runs: [] as Figures[],
+      };
+    });
+    if (python !== '-') {
+      const file = join(folder, 'python.onnx');
+      const args = ['-c', PYTHON_SIDE, input, file];
+      sides.push({ name: 'int8, onnxruntime (Python)', command: python, args, file, runs: [] });
     }
-    const bytes = statSync(input).size;
-    const ours = report('modelpress', runs.ours, outputs.ours, bytes);
-    if (!python) return;
-    const theirs = report('onnxruntime (Python)', runs.python, outputs.python, bytes);
-    const time = (theirs.seconds / ours.seconds).toFixed(1);
-    console.log(`modelpress is ${time}x as fast with ${(ours.peakBytes / theirs.peakBytes).toFixed(2)}x the memory`);
+    for (let round = 0; round < rounds; round++)
+      for (const { command, args, runs } of sides) runs.push(figuresOf(command, args));
+    for (const { name, runs, file } of sides) report(name, runs, file, statSync(input).size);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
-void main(process.argv[2]);
+const [python = '-', rounds = '3'] = process.argv.slice(2);
+void main(python, Number(rounds));

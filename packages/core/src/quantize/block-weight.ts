@@ -9,6 +9,7 @@ import type { WeightOnlyMethod } from './method';
 import { packCodes, packZeroPoints } from './pack';
 import type { LinearSite, Site, TableSite } from './sites';
 import { substitute } from './substitute';
+import { isShared, moveInto } from './weight';
 import type { ReplacedWeight } from './weight';
 
 /** The block of a weight: the method's, or for a table the largest that divides its width. */
@@ -26,6 +27,7 @@ export class BlockRewriter {
   constructor(
     private readonly model: Model,
     private readonly method: WeightOnlyMethod,
+    private readonly overwrite: boolean,
   ) {
     this.emit = new SiteEmitter(model);
   }
@@ -39,7 +41,10 @@ export class BlockRewriter {
       .filter(({ sites }) => sites.length > 0)
       .map(({ transposed, sites }) => this.copy(name, tensor, transposed, sites));
     const floatRemains = graph.values.get(name) === weight;
-    if (!floatRemains) graph.renameValue(copies[0].stored, name);
+    if (!floatRemains) {
+      graph.renameValue(copies[0].stored, name);
+      if (this.overwrite && !isShared(graph, weight)) moveInto(tensor.bytes, copies[0].stored);
+    }
     const bytesBefore = tensor.bytes.byteLength;
     return {
       bytesBefore,

@@ -23,7 +23,7 @@ export interface QuantizeOptions {
   /** Weights with fewer elements stay float. Default 1,024. */
   readonly minElements?: number;
   /**
-   * Whether int8 weights may be put where the float ones were, which nothing outside the model must read any more: a
+   * Whether codes may be put where the float weights were, which nothing outside the model must read any more: a
    * large model is then never in memory one and a quarter times. Default false.
    */
   readonly overwrite?: boolean;
@@ -66,7 +66,7 @@ export function quantizeModel(model: Model, method: QuantizeMethod, options: Qua
       return rewrite(model, int8Plan(model, form, method.scales, options.overwrite ?? false), options);
     }
     case 'weight-only':
-      return rewrite(model, blockPlan(model, method), options);
+      return rewrite(model, blockPlan(model, method, options.overwrite ?? false), options);
     case 'fp16':
       return rewrite(model, halfPlan(model, options.overwrite ?? false), options);
   }
@@ -128,10 +128,10 @@ function int8Plan(
   };
 }
 
-function blockPlan(model: Model, method: WeightOnlyMethod): Plan<Site> {
+function blockPlan(model: Model, method: WeightOnlyMethod, overwrite: boolean): Plan<Site> {
   if (method.bits === 6) raiseOpset(model);
   const { sites, skipped } = findSites(model.graph);
-  const rewriter = new BlockRewriter(model, method);
+  const rewriter = new BlockRewriter(model, method, overwrite);
   return {
     readers: sites,
     skipped,

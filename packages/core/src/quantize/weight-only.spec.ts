@@ -48,6 +48,26 @@ const blockFor = (tensor: Tensor, stored: boolean, { block = 16 }: Partial<Weigh
 const ops = (model: Model): string[] => model.graph.nodes.map((node) => node.opType);
 
 describe.each(BLOCK_BITS)('weights of %i bits', (bits) => {
+  it('take the place of the float ones where told, and where they fit', () => {
+    const make = (): Model => {
+      const b = new SiteBuilder();
+      const product = b.node('MatMul', [b.x, b.weight('w', [32, 24], 2)], 'm');
+      return b.finish(b.node('MatMul', [product, b.weight('narrow', [24, 16], 3)], 'n'));
+    };
+    const [kept, overwritten] = [make(), make()];
+    const options = { minElements: 0 };
+    // A block of 256 inputs, of which there are 24, takes more than 24 floats.
+    quantizeModel(kept, method({ bits, block: 256 }), options);
+    quantizeModel(overwritten, method({ bits, block: 256 }), { ...options, overwrite: true });
+    for (const { name, constant } of kept.graph.initializers) {
+      expect(overwritten.graph.value(name).constant).toEqual(constant);
+    }
+    const inPlace = make();
+    const memory = inPlace.graph.value('w').constant!.bytes.buffer;
+    quantizeModel(inPlace, method({ bits }), { ...options, overwrite: true });
+    expect(inPlace.graph.value('w').constant!.bytes.buffer).toBe(memory);
+  });
+
   it.each([
     ['symmetric', true],
     ['asymmetric', false],

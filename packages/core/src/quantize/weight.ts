@@ -49,12 +49,13 @@ export function replaceWeight(
   };
 }
 
-/** Puts an int8 initializer's data at the beginning of memory that is not needed any more. */
-function moveInto(memory: Uint8Array, value: Value): void {
-  const { dims, bytes } = value.constant as Tensor<'int8'>;
+/** Puts an initializer's bytes at the beginning of memory that is not needed any more, if they fit in there. */
+export function moveInto(memory: Uint8Array, value: Value): void {
+  const { dtype, dims, bytes } = value.constant!;
+  if (bytes.length > memory.length) return;
   const place = memory.subarray(0, bytes.length);
   place.set(bytes);
-  value.constant = new Tensor('int8', dims, place);
+  value.constant = new Tensor(dtype, dims, place);
 }
 
 /** Whether another initializer of the graph lies in the same memory. */
