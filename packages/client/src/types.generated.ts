@@ -360,6 +360,8 @@ export type Manifest = {
       readonly queryDims: readonly number[];
       readonly valueDims: readonly number[];
       readonly ffn: number;
+      readonly attentionOutputs?: readonly number[];
+      readonly ffnOutputs?: readonly number[];
     })[];
     readonly vocabulary: number;
     readonly positions: number;
@@ -526,6 +528,8 @@ export type Recipe = {
     /** Overrides the recipe's seed. */
     readonly seed?: number;
   })[];
+  /** Stage whose model the later ones are compared with, e.g. `finetune` where the job model does not know the task yet; default: the job model. */
+  readonly baseline?: string;
   /** Grids by path, e.g. { "prune.config.target": [0.4, 0.6] }: one job variant per combination. */
   readonly sweep?: Readonly<Record<string, readonly unknown[]>>;
   readonly goals?: {
@@ -570,6 +574,8 @@ export type RecipeInput = {
     /** Overrides the recipe's seed. */
     readonly seed?: number;
   })[];
+  /** Stage whose model the later ones are compared with, e.g. `finetune` where the job model does not know the task yet; default: the job model. */
+  readonly baseline?: string;
   /** Grids by path, e.g. { "prune.config.target": [0.4, 0.6] }: one job variant per combination. */
   readonly sweep?: Readonly<Record<string, readonly unknown[]>>;
   readonly goals?: {
