@@ -168,8 +168,8 @@ describe('weight-only quantization', () => {
 
 describe('error compensation', () => {
   /** Correlated inputs: each is mostly the one before. */
-  function inputs(rows: number, columns: number): Float64Array {
-    const own = noise([rows, columns], 11).data;
+  function inputs(rows: number, columns: number, seed = 11): Float64Array {
+    const own = noise([rows, columns], seed).data;
     const x = new Float64Array(rows * columns);
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < columns; c++) {
@@ -203,23 +203,25 @@ describe('error compensation', () => {
     return total;
   }
 
-  it.each<[BlockBits, boolean]>([
-    [4, true],
-    [4, false],
-    [6, true],
-  ])('of %i bits changes outputs less than rounding does (symmetric: %s)', (bits, symmetric) => {
-    const columns = 64;
-    const x = inputs(200, columns);
-    const matrix: FloatMatrix = { rows: 12, columns, values: noise([12, columns], 3).data };
-    const format: BlockFormat = { bits, block: 32, symmetric };
-    const rounded = outputError(x, matrix, decodeBlocks(roundToBlocks(matrix, format, 'w')).values);
-    const compensated = outputError(
-      x,
-      matrix,
-      decodeBlocks(compensate(matrix, inverseFactor(gram(x, columns), columns, 0.01), format, 'w')).values,
-    );
-    expect(compensated).toBeLessThan(0.6 * rounded);
-  });
+  it.each<[BlockBits, BlockFormat['block'], boolean]>([
+    [4, 32, true],
+    [4, 32, false],
+    [4, 128, true],
+    [4, 256, true],
+    [6, 128, true],
+  ])(
+    'of %i bits in blocks of %i changes unseen outputs less than rounding does (symmetric: %s)',
+    (bits, block, symmetric) => {
+      const columns = 256;
+      const matrix: FloatMatrix = { rows: 12, columns, values: noise([12, columns], 3).data };
+      const format: BlockFormat = { bits, block, symmetric };
+      const u = inverseFactor(gram(inputs(600, columns), columns), columns, 0.01);
+      const unseen = inputs(100, columns, 12);
+      const rounded = outputError(unseen, matrix, decodeBlocks(roundToBlocks(matrix, format, 'w')).values);
+      const compensated = outputError(unseen, matrix, decodeBlocks(compensate(matrix, u, format, 'w')).values);
+      expect(compensated).toBeLessThan(0.6 * rounded);
+    },
+  );
 
   it('equals the textbook algorithm, step by step with an inverse that shrinks', () => {
     // Optimal brain quantization in a fixed order: after each column, H^-1 loses that column by elimination.
