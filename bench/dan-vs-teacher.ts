@@ -87,7 +87,13 @@ async function teacherSpeeds(layers: number, tokens: number): Promise<number> {
     const bundle = createTransformer(transformerConfig('roberta', sizes), options);
     await writeBundle(folder, bundle);
     const { manifest } = bundle;
-    const model = await loadModel({ folder, manifest, vocabulary: VOCABULARY, threads: 1, runtime: 'ort' });
+    const model = await loadModel({
+      folder,
+      manifest,
+      vocabulary: VOCABULARY,
+      threads: 1,
+      serving: { runtime: 'ort', precision: 'fp32' },
+    });
     let best = 0;
     for (const batch of [1, 4, 16]) {
       const texts = await speed(batch, 2, model.synthetic({ batch, sequence: tokens }, 1));

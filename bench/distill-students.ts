@@ -99,7 +99,14 @@ async function speed(folder: string, data: string, batch: number): Promise<numbe
   );
   const tokenizer = manifest.architecture === 'dan' ? undefined : await loadTokenizer(folder);
   const vocabulary = tokenizer?.vocabularySize ?? 1;
-  const model = await loadModel({ folder, manifest, tokenizer, vocabulary, threads: 1, runtime: 'ort' });
+  const model = await loadModel({
+    folder,
+    manifest,
+    tokenizer,
+    vocabulary,
+    threads: 1,
+    serving: { runtime: 'ort', precision: 'fp32' },
+  });
   const pass = model.texts(batches);
   let best = 0;
   for (let round = 0; round < 6; round++) {

@@ -7,7 +7,7 @@ import type { PredictOptions } from '../evaluate';
 import { GRAPH_RUNTIMES, runtimeChoiceSchema, servingIssues, servingOf, servingPrecisionSchema } from '../runtime';
 import type { Serving } from '../runtime';
 import { readDatasetInfo, SPLITS } from '../text';
-import type { DatasetInfo, Split } from '../text';
+import type { Split } from '../text';
 import { classificationOutcome } from './evaluate-classification';
 import type { Classified } from './evaluate-classification';
 import { generationOutcome, generationScores, languageScores } from './evaluate-language';
