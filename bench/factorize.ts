@@ -51,7 +51,7 @@ const ofMethods = (name: string, budget: object): [string, Experiment][] =>
 
 const EXPERIMENTS: Readonly<Record<string, Experiment>> = Object.fromEntries([
   ...[128, 96, 64].flatMap((rank) => ofMethods(`rank-${rank}`, { type: 'rank', rank })),
-  ...[0.5, 0.3].flatMap((share) => ofMethods(`budget-${100 * share}`, { type: 'parameters', share })),
+  ...[0.5, 0.25].flatMap((share) => ofMethods(`budget-${100 * share}`, { type: 'parameters', share })),
   ...[8, 4, 3, 2].flatMap((bits) => both(`codes-${bits}`, 'share', { share: { type: 'codebooks', bits } })),
   ...both('pairs-ffn', 'share', { share: { type: 'layers', groups: 'pairs', components: ['W_I', 'W_O'] } }),
 ]);
