@@ -128,7 +128,13 @@ async function student(folder: string, setting: Setting, seed: number): Promise<
   // From labels alone, there is no teacher to start rows from either.
   const start = setting === 'scratch' ? { start: 'random' } : {};
   const own = { type: 'dan', ...start, ...(JSON.parse(args.student) as object) };
-  const config = { student: own, batchSize: 64, maxLength: 64, ...SETTINGS[setting](Number(args.most)) };
+  const config = {
+    student: own,
+    batchSize: 64,
+    maxLength: 64,
+    precision: 'bf16',
+    ...SETTINGS[setting](Number(args.most)),
+  };
   const teacher = join(folder, 'teacher');
   const unlabelled = join(folder, 'unlabelled');
   const isGiven = setting !== 'scratch' && existsSync(unlabelled);

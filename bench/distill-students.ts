@@ -65,7 +65,13 @@ async function student(name: string, setting: Setting, teacher: string, data: st
   for (const each of [output, checkpoints]) mkdirSync(each, { recursive: true });
   // From labels alone, a DAN has no teacher to start its rows from either.
   const start = setting === 'scratch' && name.startsWith('dan') ? { start: 'random' } : {};
-  const config = { student: { ...STUDENTS[name], ...start }, batchSize: 64, maxLength: 64, ...SETTINGS[setting] };
+  const config = {
+    student: { ...STUDENTS[name], ...start },
+    batchSize: 64,
+    maxLength: 64,
+    precision: 'bf16',
+    ...SETTINGS[setting],
+  };
   await STAGES.distill.run(STAGES.distill.schema.parse(config), {
     model: teacher,
     baseline: teacher,

@@ -20,6 +20,7 @@ import type { StageContext } from '../stages/stage';
 import { readDatasetInfo, readSplit, TokenRows } from '../text';
 import type { Split } from '../text';
 import { optimizerSchema } from '../train/optimizer';
+import { trainingEngine } from '../train/precision';
 import { trainingConfig } from './config';
 import type { DanStudent, DistillConfig } from './config';
 import { betterPart, fineTunes, partContext } from './parts';
@@ -39,7 +40,8 @@ export async function distillDan(
   context: StageContext,
 ): Promise<DistillResult> {
   const { labels, manifest } = teacher.bundle;
-  const warnings: string[] = [];
+  const { warning } = trainingEngine(config.precision);
+  const warnings = warning === undefined ? [] : [warning];
   const vocabulary = await makeVocabulary(student, transfer, context, warnings);
   requireTableMemory(vocabulary.hash.fingerprints.length, student.dimension);
   const rowsOf = (dataset: string, split: Split, name: string): Promise<TokenRows> =>

@@ -90,9 +90,15 @@ async function logitsOf(
   const data = await tokenizeData(quiet, settings, bundle, await loadTokenizer(folder), only);
   const texts = join(transfer.folder, 'train.jsonl');
   const { cache } = context;
-  const key = (): Promise<string> => logitKey(folder, texts, config.maxLength);
+  const key = (): Promise<string> => logitKey(folder, texts, config);
   const shared = cache === undefined ? undefined : { folder: join(cache, 'logits'), key };
-  return teacherLogits(folder, bundle.manifest, data.train, { ...part, checkpoints }, shared);
+  return teacherLogits(
+    folder,
+    bundle.manifest,
+    data.train,
+    { ...part, checkpoints, precision: config.precision },
+    shared,
+  );
 }
 
 const TEACHER_BATCH = 32;

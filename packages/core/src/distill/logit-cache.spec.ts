@@ -33,19 +33,24 @@ describe('LogitCache', () => {
     expect(existsSync(out)).toBe(true);
   });
 
-  it('has a key for the teacher, the texts and their length', async () => {
+  it('has a key for the teacher, the texts, their length and the precision', async () => {
     const folder = temporaryFolder();
     const teacher = temporaryFolder();
     const texts = join(folder, 'texts');
     writeFileSync(texts, 'one');
     writeFileSync(join(teacher, 'model.onnx'), 'weights');
-    const keys = [await logitKey(teacher, texts, 32), await logitKey(teacher, texts, 64)];
-    expect(await logitKey(teacher, texts, 32)).toBe(keys[0]);
+    const asked = { maxLength: 32, precision: 'fp32' } as const;
+    const keys = [
+      await logitKey(teacher, texts, asked),
+      await logitKey(teacher, texts, { ...asked, maxLength: 64 }),
+      await logitKey(teacher, texts, { ...asked, precision: 'bf16' }),
+    ];
+    expect(await logitKey(teacher, texts, asked)).toBe(keys[0]);
     writeFileSync(texts, 'two');
-    keys.push(await logitKey(teacher, texts, 32));
+    keys.push(await logitKey(teacher, texts, asked));
     writeFileSync(join(teacher, 'model.onnx'), 'others');
-    keys.push(await logitKey(teacher, texts, 32));
-    expect(new Set(keys).size).toBe(4);
+    keys.push(await logitKey(teacher, texts, asked));
+    expect(new Set(keys).size).toBe(5);
   });
 });
 

@@ -4,13 +4,18 @@ import type { Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Precision } from '../runtime';
 
 /** The least recently used go when there is more than this. */
 const MOST_BYTES = 4 * 2 ** 30;
 
-/** What logits depend on: the teacher's files, the texts, and how texts are cut. */
-export async function logitKey(teacher: string, texts: string, maxLength: number): Promise<string> {
-  const hash = createHash('sha256').update(`maxLength ${maxLength}\n`);
+/** What logits depend on: the teacher's files, the texts, how texts are cut, and how it computes. */
+export async function logitKey(
+  teacher: string,
+  texts: string,
+  { maxLength, precision }: { readonly maxLength: number; readonly precision: Precision },
+): Promise<string> {
+  const hash = createHash('sha256').update(`maxLength ${maxLength} ${precision}\n`);
   for (const name of (await readdir(teacher)).sort()) {
     hash.update(`${name}\n`);
     await addFile(hash, join(teacher, name));

@@ -5,8 +5,9 @@ import { MODEL_FILE } from '../bundle';
 import type { Manifest } from '../bundle';
 import { throwIfAborted } from '../errors';
 import type { TrainingContext } from '../finetune/train-on';
-import { ortRuntime } from '../runtime';
+import type { Precision } from '../runtime';
 import type { Batches } from '../text';
+import { trainingEngine } from '../train/precision';
 import { LogitCache } from './logit-cache';
 import { LogitWriter, openLogits } from './logit-file';
 import type { TeacherLogits } from './soft-targets';
@@ -17,7 +18,10 @@ export interface SharedLogits {
   readonly key: () => Promise<string>;
 }
 
-type Context = Pick<TrainingContext, 'checkpoints' | 'threads' | 'signal' | 'progress'>;
+type Context = Pick<TrainingContext, 'checkpoints' | 'threads' | 'signal' | 'progress'> & {
+  /** What the teacher is asked to compute in. */
+  readonly precision: Precision;
+};
 
 /**
  * Runs a bundle's model over token rows that it can read. Memory does not grow with the rows: logits go to a file in the checkpoints folder,
@@ -51,11 +55,12 @@ async function computeLogits(
   { output }: Pick<Manifest, 'output'>,
   batches: Batches,
   path: string,
-  { threads, signal, progress }: Context,
+  { threads, signal, progress, precision: asked }: Context,
 ): Promise<void> {
   // It may be another name for a file that other runs read.
   rmSync(path, { force: true });
-  const executable = await ortRuntime.compile({ path: join(folder, MODEL_FILE) }, { threads });
+  const { runtime, precision } = trainingEngine(asked);
+  const executable = await runtime.compile({ path: join(folder, MODEL_FILE) }, { threads, precision });
   let writer: LogitWriter | undefined;
   try {
     const epoch = batches.epoch(0);

@@ -39,7 +39,8 @@ export async function recoveryLoss(
   const { task, output } = bundle.manifest;
   const own = taskLoss(task, output, lossOptions(config, data, bundle));
   if (!config.distill) return own;
-  const quiet = { ...context, progress: ({ phase }: { phase: string }) => context.progress({ fraction: 0, phase }) };
+  const progress = ({ phase }: { phase: string }): void => context.progress({ fraction: 0, phase });
+  const quiet = { ...context, progress, precision: config.precision };
   return withSoftTargets(
     own,
     output,

@@ -5,7 +5,7 @@ import { readBundle, readManifest } from '../bundle';
 import { readDan } from '../dan';
 import { predict } from '../evaluate';
 import { measurementSchema, reportSectionSchema } from '../report/measurement';
-import { ortRuntime } from '../runtime';
+import { bf16Obstacle, ortRuntime } from '../runtime';
 import { datasetInfoSchema } from '../text';
 import type { Example } from '../text';
 import { Random } from '../train/random';
@@ -140,6 +140,20 @@ describe('distill stage', () => {
     // Cut elsewhere, the texts are others.
     expect(asked[2]).toBe(asked[0]);
     expect(readdirSync(join(cache, 'logits'))).toHaveLength(2);
+  });
+
+  it('asks a teacher in bf16, one in int8 too, and says where that is not possible', async () => {
+    const int8 = testContext({ model: teacher });
+    await quantizeStage.run(quantizeStage.schema.parse({ form: 'matmul-integer' }), int8);
+    const student = { ...dan, start: 'random' };
+    const config = { student, precision: 'bf16', epochs: 8, batchSize: 32, fineTune: { epochs: 0 } };
+    for (const model of [teacher, join(int8.output, 'model')]) {
+      const context = testContext({ model, datasets: { data, unlabelled: texts } });
+      const result = await distillStage.run(distillStage.schema.parse(config), context);
+      expect(value(result, 'accuracy')).toBeGreaterThan(0.85);
+      const said = result.warnings.filter((warning) => warning.includes('bf16'));
+      expect(said).toHaveLength(bf16Obstacle() === undefined ? 0 : 1);
+    }
   });
 
   it('learns from two teachers, and lets the input model learn from the original', async () => {
