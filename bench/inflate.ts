@@ -85,20 +85,6 @@ const WAYS: Readonly<Record<string, Way>> = {
     const rows = build.op('Gather', [padded, build.int64s(positions(shape, kept))], { axis: 0 });
     return build.op('Transpose', [rows], { perm: [1, 2, 0] });
   },
-  'the same, all removed ones padded': (build, x, shape, kept) => {
-    const turned = build.op('Transpose', [product(build, x, shape.inputs, kept.length)], { perm: [2, 0, 1] });
-    const padded = build.op('Pad', [turned, build.int64s([0, 0, 0, shape.hidden - kept.length, 0, 0])]);
-    let next = kept.length;
-    const order = positions(shape, kept).map((at) => (at < kept.length ? at : next++));
-    const rows = build.op('Gather', [padded, build.int64s(order)], { axis: 0 });
-    return build.op('Transpose', [rows], { perm: [1, 2, 0] });
-  },
-  'the same, text by text': (build, x, shape, kept) => {
-    const turned = build.op('Transpose', [product(build, x, shape.inputs, kept.length)], { perm: [0, 2, 1] });
-    const padded = build.op('Pad', [turned, build.int64s([0, 0, 0, 0, 1, 0])]);
-    const rows = build.op('Gather', [padded, build.int64s(positions(shape, kept))], { axis: 1 });
-    return build.op('Transpose', [rows], { perm: [0, 2, 1] });
-  },
   'transpose, scatter rows, transpose (the source)': (build, x, shape, kept) => {
     const turned = build.op('Transpose', [product(build, x, shape.inputs, kept.length)], { perm: [2, 0, 1] });
     const { batch, sequence, hidden } = shape;

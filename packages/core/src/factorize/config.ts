@@ -47,7 +47,7 @@ export const factorizeSchema = recoverySchema.extend({
     .boolean()
     .default(false)
     .describe(
-      'Spend a budget of parameters or bytes by what the sensitivity stage right before this one (with a `rank` choice) found: ranks go where they spare the answers most.',
+      'Spend a budget of parameters or bytes by what the sensitivity stage right before this one (with a `rank` choice) found: ranks go where they spare the answers most, and no matrix gets less than the least rank that was tried.',
     ),
   minimumRank: z.int().min(1).max(4096).default(8).describe('Least rank of a matrix under a budget or by energy.'),
   multipleOf: z

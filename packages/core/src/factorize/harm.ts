@@ -8,23 +8,23 @@ import type { Target } from './targets';
 const LEAST = 1e-6;
 
 /**
- * Divergence for each share of a matrix's energy that is lost, by target: KL is, near its zero, a quadratic form of the
- * change of the logits, so it grows with the squared singular values that are left out. Of the ranks that were tried,
- * the largest tells: it is nearest to zero. A group that was tried as a whole counts evenly for its weights.
- * @param effects of the choice `rank`, by ascending share of the full rank
+ * By target, the divergence for each share of its energy that is lost, and the rank that was tried, below which nothing
+ * tells what happens: KL is, near its zero, a quadratic form of the change of the logits, so it grows with the squared
+ * singular values that are left out, but soon faster. A group that was tried as a whole counts evenly for its weights.
+ * @param effects of the choice `rank`, by ascending share of the full rank; the least share counts
  */
-export function harms(
+export function withHarms(
   effects: readonly ShareEffect[],
   targets: readonly Pick<Target, 'weight'>[],
   spectra: readonly Spectrum[],
-): number[] {
+): Spectrum[] {
   return targets.map(({ weight }, i) => {
-    const own = effects.filter(({ scope, weights }) => scope !== 'layer' && weights.includes(weight.name));
-    const tried = own.findLast(({ scope }) => scope === 'cell') ?? own.at(-1);
-    if (!tried) return 0;
     const { rows, columns, energies } = spectra[i];
-    const rank = Math.max(1, Math.round(tried.share * Math.min(rows, columns)));
-    const lost = Math.max(LEAST, 1 - keptEnergy(energies, rank));
-    return tried.divergence / tried.weights.length / lost;
+    const own = effects.filter(({ scope, weights }) => scope !== 'layer' && weights.includes(weight.name));
+    const tried = own.find(({ scope }) => scope === 'cell') ?? own[0];
+    if (!tried) return { rows, columns, energies, harm: 0 };
+    const minimum = Math.max(1, Math.round(tried.share * Math.min(rows, columns)));
+    const lost = Math.max(LEAST, 1 - keptEnergy(energies, minimum));
+    return { rows, columns, energies, harm: tried.divergence / tried.weights.length / lost, minimum };
   });
 }

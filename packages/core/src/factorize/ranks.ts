@@ -5,8 +5,10 @@ import type { Decomposition } from './low-rank';
 
 /** A matrix and its squared singular values. */
 export interface Spectrum extends Pick<Decomposition, 'rows' | 'columns' | 'energies'> {
-  /** What each share of the squared singular values that is lost does to the answers, where that is known. */
+  /** Where it is known: what each share of the squared singular values that is lost does to the answers. */
   readonly harm?: number;
+  /** Least rank of this matrix, beside the limit of all. */
+  readonly minimum?: number;
 }
 
 /** Rank by matrix, in the given order; undefined: the matrix stays whole, because two thin ones would be no smaller. */
@@ -60,7 +62,7 @@ export function ranksWithin(matrices: readonly Spectrum[], parameters: number, l
   if (least > parameters) {
     throw invalid(
       'factorize.budget',
-      `The chosen matrices cannot have ${Math.floor(parameters)} parameters together: at the minimum rank of ${limits.minimum} they have ${least}.`,
+      `The chosen matrices cannot have ${Math.floor(parameters)} parameters together: at ${matrices.some(({ minimum }) => minimum) ? 'the least ranks that the sensitivity stage tried' : `the minimum rank of ${limits.minimum}`} they have ${least}.`,
       { field: 'budget' },
     );
   }
@@ -87,7 +89,7 @@ class Fill {
   ) {
     this.limit = breakEvenRank(matrix.rows, matrix.columns);
     this.total = this.worth(matrix.energies);
-    this.rank = this.limit < 1 ? undefined : Math.min(limits.minimum, this.limit);
+    this.rank = this.limit < 1 ? undefined : Math.min(Math.max(limits.minimum, matrix.minimum ?? 0), this.limit);
   }
 
   get size(): number {

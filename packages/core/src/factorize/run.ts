@@ -13,7 +13,7 @@ import { refuseQuantized } from '../quantize/sites';
 import { requireEffects } from '../sensitivity/required';
 import type { StageContext } from '../stages/stage';
 import type { FactorizeConfig } from './config';
-import { harms } from './harm';
+import { withHarms } from './harm';
 import { biasShift, breakEvenRank, decompose, keptEnergy } from './low-rank';
 import type { Decomposition, SecondMoment } from './low-rank';
 import { collectMoments } from './moments';
@@ -64,7 +64,7 @@ const OVERHEAD_BYTES = 512;
 
 /**
  * Factorizes the chosen weights of a bundle in place and trains it to recover where the config asks for that.
- * @throws invalid `factorize.nothing`, `factorize.budget`, `factorize.rank`, `quantize.already-quantized`, `cancelled`
+ * @throws invalid `factorize.nothing`, `factorize.budget`, `factorize.rank`, `sensitivity.missing`, `quantize.already-quantized`, `cancelled`
  */
 export async function factorizeBundle(bundle: Bundle, options: FactorizeOptions): Promise<FactorizeResult> {
   const { config, context } = options;
@@ -77,7 +77,9 @@ export async function factorizeBundle(bundle: Bundle, options: FactorizeOptions)
   const before = within(context, 0, trains ? 0.4 : 0.9);
   const moments = await momentsOf(model, targets, options, within(before, 0, 0.3));
   const parts = await decomposeAll(targets, moments, config, within(before, 0.3, 1));
-  const spectra = config.bySensitivity ? await withHarms(parts, targets, options.original) : parts;
+  const spectra = config.bySensitivity
+    ? withHarms(await requireEffects(options.original, 'rank', 'bySensitivity'), targets, parts)
+    : parts;
   const ranks = await keepFaster(chooseRanks(spectra, options), parts, targets, config, context);
   const weights = targets.map((target, i) => factorizeOne(model, target, parts[i], ranks[i], moments));
   if (weights.every(({ rank }) => rank === undefined)) throw nothingSmaller(weights);
@@ -126,16 +128,6 @@ async function decomposeAll(
     context.progress({ fraction: parts.length / targets.length, phase: `matrix ${parts.length}/${targets.length}` });
   }
   return parts;
-}
-
-/** @throws invalid `sensitivity.missing` */
-async function withHarms(
-  parts: readonly Decomposition[],
-  targets: readonly Target[],
-  folder: string,
-): Promise<Spectrum[]> {
-  const known = harms(await requireEffects(folder, 'rank', 'bySensitivity'), targets, parts);
-  return parts.map(({ rows, columns, energies }, i) => ({ rows, columns, energies, harm: known[i] }));
 }
 
 function chooseRanks(parts: readonly Spectrum[], { config, originalBytes }: FactorizeOptions): Ranks {
