@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { checkRecipe } from './parse';
-import { expandSweep } from './sweep';
+import { expandSweep, recipeVariant } from './sweep';
 
 const recipe = (sweep?: Record<string, unknown[]>) =>
   checkRecipe({
@@ -43,6 +43,14 @@ describe('expandSweep', () => {
     ['too many combinations', { 'prune.config.a': Array(20).fill(1), 'prune.config.b': Array(20).fill(1) }],
   ])('refuses %s', (_, sweep) => {
     expect(() => expandSweep(recipe(sweep))).toThrow(expect.objectContaining({ code: 'recipe.invalid' }));
+  });
+
+  it('makes the same recipe from the values in any order', () => {
+    const recipe = checkRecipe({ name: 'test', stages: [{ type: 'prune', config: { schedule: { steps: 1 } } }] });
+    const settings = { 'prune.config.schedule.steps': 5, 'prune.config.schedule': { shape: 'cubic' }, seed: 3 };
+    const back = recipeVariant(recipe, Object.fromEntries(Object.entries(settings).reverse()));
+    expect(back).toEqual(recipeVariant(recipe, settings));
+    expect(back).toMatchObject({ seed: 3, stages: [{ config: { schedule: { shape: 'cubic', steps: 5 } } }] });
   });
 
   it('does not reach prototypes', () => {

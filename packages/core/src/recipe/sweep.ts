@@ -18,8 +18,8 @@ export interface RecipeVariant {
  * @throws ModelpressError `recipe.invalid` for an unknown path or more than {@link MAX_VARIANTS} combinations.
  */
 export function expandSweep(recipe: Recipe): RecipeVariant[] {
-  const { sweep = {}, ...rest } = recipe;
-  const base: Recipe = { ...rest, stages: nameStages(recipe.stages) };
+  const { sweep = {} } = recipe;
+  const base = withoutSweep(recipe);
   const grids = Object.entries(sweep);
   const count = grids.reduce((product, [, values]) => product * values.length, 1);
   if (count > MAX_VARIANTS) {
@@ -34,10 +34,20 @@ export function expandSweep(recipe: Recipe): RecipeVariant[] {
     (partial, [path, values]) => partial.flatMap((settings) => values.map((value) => ({ ...settings, [path]: value }))),
     [{}],
   );
-  return combinations.map((settings) => ({
-    settings,
-    recipe: Object.entries(settings).reduce((variant, [path, value]) => withValue(variant, path, value), base),
-  }));
+  return combinations.map((settings) => ({ settings, recipe: recipeVariant(recipe, settings) }));
+}
+
+/**
+ * The recipe of one combination. `settings` may come back from a store that keeps no order of keys: a value is set before
+ * those inside of it in any case.
+ */
+export const recipeVariant = (recipe: Recipe, settings: RecipeVariant['settings']): Recipe =>
+  Object.entries(settings)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .reduce((variant, [path, value]) => withValue(variant, path, value), withoutSweep(recipe));
+
+function withoutSweep({ sweep: _, ...recipe }: Recipe): Recipe {
+  return { ...recipe, stages: nameStages(recipe.stages) };
 }
 
 function pathIssues(recipe: Recipe, path: string, values: readonly unknown[]): FieldIssue[] {

@@ -101,6 +101,17 @@ describe('a job', () => {
     expect(bytes?.baseline).toBe('baseTASK'.length);
   });
 
+  // PostgreSQL's jsonb puts shorter keys first: the order of a sweep's paths does not outlive it.
+  it('reports every variant of a sweep with the values that it ran with', async () => {
+    const sweep = { 'measure.config.accuracy': [0.5, 0.6, 0.7], 'append.seed': [1, 2] };
+    const done = await stack.jobEnd((await submit([append(), { type: 'measure' }], { sweep })).id);
+    const { variants } = await stack.service.reports.get(stack.projectId, done.id);
+    const ran = variants.map(({ report }) => report.comparisons.find(({ metric }) => metric === 'accuracy')?.candidate);
+    expect(ran).toEqual([0.5, 0.5, 0.6, 0.6, 0.7, 0.7]);
+    expect(variants.map(({ values }) => values['measure.config.accuracy'])).toEqual(ran);
+    expect(variants.map(({ report }) => report.recipe.stages[1]?.config['accuracy'])).toEqual(ran);
+  });
+
   it('runs equal work once: a second equal job takes the results of the first', async () => {
     const stages = [append(), { type: 'measure' }];
     const first = await stack.jobEnd((await submit(stages)).id);

@@ -1,7 +1,7 @@
 /** @file The report of a job, written in the transaction that ends it. */
 import {
   buildReport,
-  expandSweep,
+  recipeVariant,
   resolveRecipe,
   type ReportInput,
   type ReportStage,
@@ -48,7 +48,8 @@ async function assembleReport(manager: EntityManager, job: Job, definitions: Sta
     order: { variant: 'ASC', position: 'ASC' },
   });
   const facts = await loadFacts(manager, job, stages);
-  const variants = expandSweep(job.recipe).map(({ settings, recipe }, variant) => {
+  const variants = job.variants.map((values, variant) => {
+    const recipe = recipeVariant(job.recipe, values);
     const resolved = new Map(resolveRecipe(recipe, definitions).map((stage) => [stage.id, stage]));
     const input: ReportInput = {
       job: jobOf(job),
@@ -62,7 +63,7 @@ async function assembleReport(manager: EntityManager, job: Job, definitions: Sta
           return stageOf(stage, from, definition?.makesModel ?? false, facts);
         }),
     };
-    return { variant, values: settings, report: buildReport(input) };
+    return { variant, values, report: buildReport(input) };
   });
   const goalsReached = variants.every(({ report }) => report.goals.every(({ passed }) => passed));
   return { jobId: job.id, goalsReached: goalsReached && job.state === 'succeeded', variants };
