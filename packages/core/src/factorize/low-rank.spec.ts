@@ -62,7 +62,9 @@ describe('eigenSymmetric', () => {
     const n = 96;
     const count = 30;
     // Reflections of a diagonal matrix: its eigenvalues are known to the last digit or two.
-    let a = Float64Array.from({ length: n * n }, (__, at) => (at % (n + 1) === 0 ? valueOf(at / (n + 1)) : 0));
+    let a: Float64Array = Float64Array.from({ length: n * n }, (__, at) =>
+      at % (n + 1) === 0 ? valueOf(at / (n + 1)) : 0,
+    );
     for (let round = 0; round < 3; round++) {
       const v = noise(n);
       const scale = 2 / squared(v);

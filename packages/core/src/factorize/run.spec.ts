@@ -197,7 +197,7 @@ describe('refusals at submit', () => {
     expect(
       codes({ ...manifest, components: manifest.components.filter(({ component }) => component !== 'W_V') }),
     ).toEqual(['no-component']);
-    const outcome = STAGES.factorize.outcome!(config, manifest);
+    const outcome = STAGES.factorize.outcome!(config, manifest, {})!;
     expect(new Set(codes(outcome))).toEqual(new Set(['already-factorized']));
   });
 

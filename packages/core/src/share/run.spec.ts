@@ -214,7 +214,7 @@ describe('refusals at submit', () => {
     const uneven = { ...manifest, structure: { ...manifest.structure!, layers: [first, { ...second, ffn: 40 }] } };
     expect(codes({ share: { type: 'layers' } }, uneven)).toEqual(['unequal-shapes', 'unequal-shapes']);
     expect(codes({ share: { type: 'layers' } }, { ...manifest, structure: undefined })).toEqual(['no-layers']);
-    const outcome = STAGES.share.outcome!(shareSchema.parse({}), manifest);
+    const outcome = STAGES.share.outcome!(shareSchema.parse({}), manifest, {})!;
     expect(new Set(codes({}, outcome))).toEqual(new Set(['codebook']));
     expect(codes({}, { ...manifest, components: [] })).toContain('no-component');
     expect(() => shareSchema.parse({ share: { type: 'codebooks', bits: 9 } })).toThrow('bits');
