@@ -30,7 +30,10 @@ describe('sensitivity stage', () => {
     expect((await readBundle(output)).manifest).toEqual(expected);
     expect(expected).toEqual({
       ...manifest,
-      provenance: [...manifest.provenance, { step: 'sensitivity', detail: { choices: ['int8', 'prune 50 %', 'rank 25 %'] } }],
+      provenance: [
+        ...manifest.provenance,
+        { step: 'sensitivity', detail: { choices: ['int8', 'prune 50 %', 'rank 25 %'] } },
+      ],
     });
     const found = (await readSensitivity(output))!;
     expect(found).toMatchObject({ split: 'dev', rows: 20, metric: 'accuracy' });
