@@ -5,6 +5,8 @@ import { readBundle, writeBundle } from '../bundle';
 import type { Manifest } from '../bundle';
 import { figureOf, stageContext, writeColours } from '../finetune/testing';
 import { factorizeIssues } from '../factorize/check';
+import { factorizeSchema } from '../factorize/config';
+import type { FactorizeConfig } from '../factorize/config';
 import { sizeOfComponent } from '../factorize/estimate';
 import { exportHuggingFace, importOnnx } from '../models';
 import { STAGES } from '../stages';
@@ -310,7 +312,7 @@ describe('targets by sensitivity', () => {
     const [least, , worst] = [...rows].sort((a, b) => harm(a) - harm(b));
     expect(parseFloat(String(least[1]))).toBeGreaterThanOrEqual(parseFloat(String(worst[1])));
 
-    const thin = STAGES.factorize.schema.parse({
+    const thin = factorizeSchema.parse({
       ...training,
       epochs: 0,
       method: 'svd',
@@ -318,8 +320,8 @@ describe('targets by sensitivity', () => {
       multipleOf: 1,
       bySensitivity: true,
     });
-    const plain = STAGES.factorize.schema.parse({ ...thin, bySensitivity: false });
-    const ranksOf = async (config: typeof thin, name: string): Promise<unknown> => {
+    const plain = { ...thin, bySensitivity: false };
+    const ranksOf = async (config: FactorizeConfig, name: string): Promise<unknown> => {
       const { sections } = await STAGES.factorize.run(config, context(name, model));
       return sections.find(({ kind }) => kind === 'heatmap');
     };
@@ -344,7 +346,7 @@ describe('targets by sensitivity', () => {
     expect(pathsOf({ target: 0.99 }, ready)).toEqual(['target']);
     expect(pathsOf({ granularity: { type: 'layer' } }, ready)).toEqual(['granularity']);
     const factorized = (budget: object, model: Manifest): string[] =>
-      factorizeIssues(STAGES.factorize.schema.parse({ method: 'svd', budget, bySensitivity: true }), {
+      factorizeIssues(factorizeSchema.parse({ method: 'svd', budget, bySensitivity: true }), {
         model,
         datasets: {},
       }).map(({ path }) => path);
