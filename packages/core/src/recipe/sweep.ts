@@ -46,8 +46,9 @@ export const recipeVariant = (recipe: Recipe, settings: RecipeVariant['settings'
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .reduce((variant, [path, value]) => withValue(variant, path, value), withoutSweep(recipe));
 
-function withoutSweep({ sweep: _, ...recipe }: Recipe): Recipe {
-  return { ...recipe, stages: nameStages(recipe.stages) };
+function withoutSweep({ stages, ...recipe }: Recipe): Recipe {
+  delete recipe.sweep;
+  return { ...recipe, stages: nameStages(stages) };
 }
 
 function pathIssues(recipe: Recipe, path: string, values: readonly unknown[]): FieldIssue[] {
