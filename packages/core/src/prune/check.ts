@@ -31,10 +31,11 @@ function nothingIssues({ target, targets, hidden, vocabulary, granularity }: Pru
 }
 
 function phaseIssues(config: PruneConfig): Issue[] {
-  const { epochs, pruningEpochs, floor, hidden, rewind, granularity } = config;
+  const { epochs, warmupEpochs, pruningEpochs, floor, hidden, rewind, granularity } = config;
   const issues: Issue[] = [];
-  if (epochs > 0 && pruningEpochs > epochs) {
-    const message = `The pruning phase of ${pruningEpochs} epochs is longer than the ${epochs} epochs of the whole training.`;
+  if (epochs > 0 && warmupEpochs + pruningEpochs > epochs) {
+    const phases = `${warmupEpochs > 0 ? 'Warm-up and pruning take' : 'Pruning takes'} ${warmupEpochs + pruningEpochs} epochs`;
+    const message = `${phases}, more than the ${epochs} epochs of the whole training.`;
     issues.push({ path: 'pruningEpochs', code: 'phase-too-long', message });
   }
   const wanted: [path: string, share: number][] = [

@@ -77,6 +77,13 @@ export const pruneSchema = trainingSchema.extend({
     .describe('Which units share one threshold: all, those of a layer, or those of one matrix.'),
   floor: share.default(0).describe('Share of every group of neurons that stays in any case.'),
   shape: z.enum(['one-shot', 'linear', 'cubic']).default('linear').describe('How sparsity grows.'),
+  warmupEpochs: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe(
+      'Training before the first weight goes; trained scores (movement, l0, pst) start from nothing and need it.',
+    ),
   pruningEpochs: z
     .number()
     .min(0)

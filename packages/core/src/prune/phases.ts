@@ -19,14 +19,15 @@ export interface PruningPhases {
 
 /** Phases of a run of `stepsPerEpoch`; steps are counted from 1. */
 export function pruningPhases(config: PruneConfig, stepsPerEpoch: number): PruningPhases {
-  const lastStep =
-    config.epochs === 0 ? CALIBRATION_STEPS : Math.max(1, Math.round(config.pruningEpochs * stepsPerEpoch));
+  const firstStep = config.epochs === 0 ? 0 : Math.round(config.warmupEpochs * stepsPerEpoch);
+  const length = config.epochs === 0 ? CALIBRATION_STEPS : Math.round(config.pruningEpochs * stepsPerEpoch);
+  const lastStep = firstStep + Math.max(1, length);
   const oneShot = config.shape === 'one-shot' || config.epochs === 0;
   const schedule: SparsitySchedule = {
     shape: oneShot ? 'one-shot' : config.shape,
     initial: 0,
     target: 1,
-    firstStep: 0,
+    firstStep,
     lastStep,
   };
   const due = new Set(oneShot ? [lastStep] : pruningSteps(schedule, stepsPerEpoch, config.stepsPerEpoch));

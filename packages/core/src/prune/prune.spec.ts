@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describeWithShared, sharedPath } from '../../../../tools/shared-fixtures';
 import { masksFromScores, maskSparsity } from './masks';
 import type { MaskScope, ScoredMatrix } from './masks';
+import { pruneSchema } from './config';
+import { pruningPhases } from './phases';
 import { pruningSteps, sparsityAt } from './schedule';
 import { inputProducts, NeuronImportance, outputProducts } from './importance';
 import { magnitudeScores, pstScores } from './scores';
@@ -95,6 +97,19 @@ describe('sparsity schedule', () => {
 
   it('prunes k times an epoch and ends at the last step', () => {
     expect(pruningSteps({ ...cubic, firstStep: 0, lastStep: 100 }, 50, 2)).toEqual([25, 50, 75, 100]);
+  });
+
+  it('takes nothing in the warm-up, and everything in the pruning phase after it', () => {
+    const config = pruneSchema.parse({ epochs: 8, warmupEpochs: 2, pruningEpochs: 4, stepsPerEpoch: 1 });
+    const phases = pruningPhases(config, 100);
+    const due = Array.from({ length: 800 }, (_, step) => [step, phases.dueAfter(step)]).filter(([, share]) => share);
+    expect(due).toEqual([
+      [300, 0.25],
+      [400, 0.5],
+      [500, 0.75],
+      [600, 1],
+    ]);
+    expect(phases.recoveryFrom).toBe(6);
   });
 });
 

@@ -384,6 +384,7 @@ describe('refusals at submit', () => {
 
   it.each([
     [{ epochs: 2, pruningEpochs: 3 }, 'phase-too-long'],
+    [{ epochs: 4, warmupEpochs: 2, pruningEpochs: 3 }, 'phase-too-long'],
     [{ granularity: { type: 'head' }, target: 1 }, 'nothing-left'],
     [{ target: 0.9, floor: 0.5 }, 'target-above-floor'],
     [{ granularity: { type: 'n-of-m', keep: 2, of: 5 } }, 'pattern-size'],
