@@ -94,16 +94,15 @@ describe('evaluate stage', () => {
     expect(figure(result, 'accuracy')).toMatchObject({ context: { split: 'train' } });
   });
 
-  it('does not compare with an original that lacks labels, and says so', async () => {
+  it.each([
+    [{ config: { id2label: { 0: 'negative', 1: 'sarcastic' } } }, 'it does not know the labels positive; '],
+    [{ task: 'embedding' }, 'it is a model for embedding, not for classification; '],
+  ])('does not compare with an original of %j, and says so', async (change, reason) => {
     const stranger = await tinyBundle(4);
-    const manifest = await readManifest(stranger);
-    const changed = { ...manifest.config, id2label: { 0: 'negative', 1: 'sarcastic' } };
-    writeFileSync(join(stranger, 'manifest.json'), JSON.stringify({ ...manifest, config: changed }));
+    writeFileSync(join(stranger, 'manifest.json'), JSON.stringify({ ...(await readManifest(stranger)), ...change }));
     const context = testContext({ model, baseline: stranger, datasets: { data } });
     const { warnings, measurements } = await evaluateStage.run(config(), context);
-    expect(warnings).toContainEqual(
-      expect.stringMatching(/^The original model is no comparison, because it does not know the labels positive; /),
-    );
+    expect(warnings).toContainEqual(expect.stringContaining(`The original model is no comparison, because ${reason}`));
     expect(measurements.filter(({ subject }) => subject !== 'candidate')).toEqual([]);
   });
 

@@ -187,12 +187,14 @@ async function both<T>(
   if (baseline === undefined) return [candidate, undefined, warnings];
   try {
     const originalManifest = await readManifest(baseline);
-    const { labels } = await readDatasetInfo(data);
-    const lacking = labelsMissingIn(originalManifest, labels);
-    if (lacking.length > labelsMissingIn(manifest, labels).length) {
-      const lacked = `it does not know the labels ${lacking.slice(0, 5).join(', ')}${lacking.length > 5 ? ' ...' : ''}`;
+    const stranger = strangeness(originalManifest, manifest, (await readDatasetInfo(data)).labels);
+    if (stranger !== undefined) {
       const remedy = "the recipe's `baseline` can name a stage to compare with.";
-      return [candidate, undefined, [...warnings, `The original model is no comparison, because ${lacked}; ${remedy}`]];
+      return [
+        candidate,
+        undefined,
+        [...warnings, `The original model is no comparison, because ${stranger}; ${remedy}`],
+      ];
     }
     const original = servingOf(originalManifest, config.runtime);
     return [candidate, await score(baseline, data, split, options(share, 'the original', original)), warnings];
@@ -201,4 +203,12 @@ async function both<T>(
     const failure = `The original model could not be evaluated on this data: ${error.message}`;
     return [candidate, undefined, [...warnings, failure]];
   }
+}
+
+/** Why the original model's figures on this data would say nothing about the result's. */
+function strangeness(original: Manifest, result: Manifest, labels: readonly string[]): string | undefined {
+  if (original.task !== result.task) return `it is a model for ${original.task}, not for ${result.task}`;
+  const lacking = labelsMissingIn(original, labels);
+  if (lacking.length <= labelsMissingIn(result, labels).length) return undefined;
+  return `it does not know the labels ${lacking.slice(0, 5).join(', ')}${lacking.length > 5 ? ' ...' : ''}`;
 }
