@@ -54,7 +54,7 @@ type EvaluateConfig = z.infer<typeof schema>;
 
 export const evaluateStage: StageDefinition<EvaluateConfig> = {
   type: 'evaluate',
-  version: 4,
+  version: 5,
   queue: 'bench',
   summary:
     'Measures quality beside the original model: accuracy, macro F1, per class, fidelity, robustness; perplexity, BLEU and ROUGE-L of language models.',
