@@ -19,8 +19,9 @@ export function expectedModels(
 }
 
 /** What each stage will know of its inputs, by stage id. */
-function previews(stages: readonly ResolvedStage[], { model, datasets }: StagePreview): Map<string, StagePreview> {
-  const left = expectedModels(stages, { ...(model && { model }), datasets });
+function previews(stages: readonly ResolvedStage[], inputs: StagePreview): Map<string, StagePreview> {
+  const { model, datasets } = inputs;
+  const left = expectedModels(stages, inputs);
   return new Map(
     stages.map(({ id, from }) => {
       const input = from === undefined ? model : left.get(from);

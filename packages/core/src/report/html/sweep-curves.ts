@@ -1,8 +1,8 @@
 /** @file The curves of a sweep's variants laid over each other: how settings change the way, not only the end. */
 import type { ReportSection } from '../measurement';
 import type { Report } from '../report';
-import { curvePlot } from './curve';
 import { html, type Markup } from './markup';
+import { sectionBlock } from './section';
 
 type Curve = Extract<ReportSection, { kind: 'curve' }>;
 type Series = Curve['series'][number];
@@ -25,13 +25,7 @@ export function curvesTogether(variants: readonly { readonly name: string; reado
   if (shown.length === 0) return html``;
   return html`<section>
     <h2>Curves together</h2>
-    ${shown.map(
-      (plot) =>
-        html`<figure>
-          <figcaption>${plot.title}</figcaption>
-          ${curvePlot(plot)}
-        </figure>`,
-    )}
+    ${shown.map(sectionBlock)}
   </section>`;
 }
 

@@ -3,8 +3,8 @@ import { findMetric, speedup } from '../compare';
 import { metricName } from '../format';
 import type { ReportSection } from '../measurement';
 import type { Report } from '../report';
-import { curvePlot } from './curve';
 import { html, type Markup } from './markup';
+import { sectionBlock } from './section';
 import { QUALITY } from './summary';
 import { isSeed, shortPath, variantName } from './variant-name';
 
@@ -33,13 +33,7 @@ export function valuePlots(variants: readonly Variant[]): Markup {
   if (plots.length === 0) return html``;
   return html`<section>
     <h2>By swept value</h2>
-    ${plots.map(
-      (plot) =>
-        html`<figure>
-          <figcaption>${plot.title}</figcaption>
-          ${curvePlot(plot)}
-        </figure>`,
-    )}
+    ${plots.map(sectionBlock)}
   </section>`;
 }
 
