@@ -106,7 +106,6 @@ function danRefuses({
   metric,
   keepBest,
   evaluateEverySteps,
-  precision,
 }: DistillConfig): string[] {
   const refused = {
     accumulate: accumulate !== 1,
@@ -115,7 +114,6 @@ function danRefuses({
     metric: metric !== undefined && metric !== 'accuracy',
     keepBest: !keepBest,
     evaluateEverySteps: evaluateEverySteps !== undefined,
-    precision: precision !== 'fp32',
   };
   return Object.entries(refused).flatMap(([path, isRefused]) => (isRefused ? [path] : []));
 }
