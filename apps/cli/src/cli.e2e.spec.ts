@@ -72,6 +72,15 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+it('ends well when nobody reads its output any more', async () => {
+  const child = spawn(process.execPath, [BIN, 'run', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  const said: string[] = [];
+  child.stderr.on('data', (chunk) => said.push(String(chunk)));
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  expect([code, said.join('')]).toEqual([0, '']);
+});
+
 const inputs = (): string[] => ['--model', path('model'), '--data', path('data')];
 const reportOf = (file: string): JobReport => JSON.parse(readFileSync(path(file), 'utf8')) as JobReport;
 

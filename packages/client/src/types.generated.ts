@@ -25,6 +25,7 @@ export type CloneJob = {
   readonly recipe?: RecipeInput | string;
   /** The model to compress; not needed if the recipe makes its own. */
   readonly modelId?: string;
+  readonly teacherIds?: readonly string[];
   readonly datasets?: {
     readonly data?: string;
     readonly unlabelled?: string;
@@ -208,6 +209,8 @@ export type Job = {
   readonly state: "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
   readonly error: StageError | null;
   readonly modelId: string | null;
+  /** Further models that teach. */
+  readonly teacherIds: readonly string[];
   /** Data sets by role. */
   readonly datasets: {
     /** UUID. */
@@ -249,6 +252,8 @@ export type JobDetail = {
   readonly state: "queued" | "running" | "paused" | "succeeded" | "failed" | "cancelled";
   readonly error: StageError | null;
   readonly modelId: string | null;
+  /** Further models that teach. */
+  readonly teacherIds: readonly string[];
   /** Data sets by role. */
   readonly datasets: {
     /** UUID. */
@@ -814,6 +819,8 @@ export type SubmitJob = {
   readonly recipe: RecipeInput | string;
   /** The model to compress; not needed if the recipe makes its own. */
   readonly modelId?: string;
+  /** Further models that teach beside the model: `distill` mixes their logits. */
+  readonly teacherIds?: readonly string[];
   /** Data sets by role; most stages read `data`. */
   readonly datasets?: {
     readonly data?: string;

@@ -16,6 +16,11 @@ const fields = {
     .union([recipeSchema, z.string().min(1)])
     .describe('The recipe itself, or its YAML text, or the id of a saved one.'),
   modelId: id.optional().describe('The model to compress; not needed if the recipe makes its own.'),
+  teacherIds: z
+    .array(id)
+    .max(16)
+    .default([])
+    .describe('Further models that teach beside the model: `distill` mixes their logits.'),
   datasets: z
     .strictObject({ data: id.optional(), unlabelled: id.optional(), calibration: id.optional() })
     .default({})
@@ -31,6 +36,7 @@ export const cloneBody = z
   .strictObject({
     ...fields,
     recipe: fields.recipe.optional(),
+    teacherIds: fields.teacherIds.unwrap().optional(),
     datasets: fields.datasets.unwrap().optional(),
     priority: fields.priority.unwrap().optional(),
   })

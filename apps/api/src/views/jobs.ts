@@ -32,6 +32,7 @@ const jobFields = {
   state,
   error: errorView.nullable(),
   modelId: id.nullable(),
+  teacherIds: z.array(id).describe('Further models that teach.'),
   datasets,
   priority: z.int(),
   clonedFrom: id.nullable(),

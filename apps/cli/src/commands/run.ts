@@ -18,6 +18,7 @@ import type { UploadContext } from '../upload';
 
 export interface JobFlags extends ConnectionFlags {
   readonly model?: string;
+  readonly teacher?: readonly string[];
   readonly data?: string;
   readonly unlabelled?: string;
   readonly calibration?: string;
@@ -29,6 +30,11 @@ const withInputs = (command: Command): Command =>
   command
     .argument('<recipe>', 'recipe file (YAML or JSON)')
     .option('--model <model>', 'ONNX file, folder, hf:owner/name, or id of a model of the server')
+    .option(
+      '--teacher <model>',
+      'further model that teaches beside the model, for distill; may be given several times',
+      (model: string, before: readonly string[] | undefined) => [...(before ?? []), model],
+    )
     .option('--data <data>', 'data set: file, folder, or id')
     .option('--unlabelled <data>', 'unlabelled texts, for stages that read them')
     .option('--calibration <data>', 'calibration texts, for stages that read them')
@@ -90,6 +96,8 @@ type Submission = Parameters<Client['jobs']['submit']>[0];
 async function prepare(file: string, flags: JobFlags, context: UploadContext): Promise<Submission> {
   const recipe = parseRecipe(readRecipe(file));
   const model = flags.model === undefined ? undefined : await giveModel(flags.model, context);
+  const teacherIds: string[] = [];
+  for (const teacher of flags.teacher ?? []) teacherIds.push((await giveModel(teacher, context)).id);
   const datasets: Record<string, string> = {};
   for (const role of ['data', 'unlabelled', 'calibration'] as const) {
     const given = flags[role];
@@ -100,6 +108,7 @@ async function prepare(file: string, flags: JobFlags, context: UploadContext): P
     recipe: recipe as Submission['recipe'],
     datasets,
     ...(model ? { modelId: model.id } : {}),
+    ...(teacherIds.length === 0 ? {} : { teacherIds }),
     ...(flags.name === undefined ? {} : { name: flags.name }),
     ...(flags.priority === undefined ? {} : { priority: Number(flags.priority) }),
   };

@@ -3,8 +3,9 @@ import type { Manifest } from '../bundle/manifest';
 import { MAX_NGRAMS } from '../dan/bundle';
 import type { Issue, OnQuantized, StagePreview } from '../stages/stage';
 import type { DistillConfig } from './config';
+import { weightsMessage } from './teachers';
 
-export function distillIssues(config: DistillConfig, { model, datasets }: StagePreview): Issue[] {
+export function distillIssues(config: DistillConfig, { model, datasets, teachers = [] }: StagePreview): Issue[] {
   const { student, mode } = config;
   const { data, unlabelled } = datasets;
   const issues: Issue[] = [];
@@ -32,14 +33,14 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
   if (student.type === 'model' && config.original > 0) {
     issue('original', 'only-teacher', 'The original model is the only teacher of the student "model".');
   }
+  const weights = config.teacherWeights?.length ?? teachers.length;
+  if (weights !== teachers.length) {
+    issue('teacherWeights', 'teacher-weights', weightsMessage(weights, teachers.length));
+  }
+  for (const teacher of teachers) cannotTeach(teacher).forEach((problem) => issue('', problem.code, problem.message));
   // What teaches the student "model" is the original, of which nothing is known here.
   if (!model || student.type === 'model') return issues;
-  if (model.task !== 'classification' && model.task !== 'pair-classification') {
-    issue('', 'task', `Only classifiers can teach; "${model.name}" does ${model.task}.`);
-  }
-  if (!model.tokenizer || model.tokenizer.kind === 'ngram') {
-    issue('', 'no-tokenizer', `The model "${model.name}" cannot teach: it does not read tokens.`);
-  }
+  for (const problem of cannotTeach(model)) issue('', problem.code, problem.message);
   if (!model.components.some(({ component }) => component === 'embeddings')) {
     for (const [path, instead] of readsWordVectors(config)) {
       issue(path, 'no-word-vectors', `"${model.name}" has no known word vectors, which this needs: ${instead}.`);
@@ -52,6 +53,17 @@ export function distillIssues(config: DistillConfig, { model, datasets }: StageP
     });
   }
   return issues;
+}
+
+/** Why a model cannot teach. */
+function cannotTeach({ name, task, tokenizer }: Manifest): Pick<Issue, 'code' | 'message'>[] {
+  const isClassifier = task === 'classification' || task === 'pair-classification';
+  return [
+    ...(isClassifier ? [] : [{ code: 'task', message: `Only classifiers can teach; "${name}" does ${task}.` }]),
+    ...(tokenizer && tokenizer.kind !== 'ngram'
+      ? []
+      : [{ code: 'no-tokenizer', message: `The model "${name}" cannot teach: it does not read tokens.` }]),
+  ];
 }
 
 /** A quantized model can teach by its answers; what is read from its weights, or made of them, must be float. */

@@ -127,6 +127,11 @@ export const distillSchema = trainingSchema.extend({
     .lt(1)
     .default(0)
     .describe("Share of the job's original model as a second teacher: its logits are mixed with the input model's."),
+  teacherWeights: z
+    .array(z.number().positive())
+    .max(16)
+    .optional()
+    .describe("Shares of the job's further teachers beside the input model's, which is 1; default 1 for each."),
   mode: z
     .enum(['standard', 'private'])
     .default('standard')

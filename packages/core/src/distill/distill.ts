@@ -1,13 +1,10 @@
 /** @file Distillation from folders to a student: transfer set, teacher's logits, student, the better of its two parts. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readBundle } from '../bundle';
-import type { Bundle } from '../bundle';
-import { invalid, unsupported } from '../errors';
+import { invalid } from '../errors';
 import { tokenizeData } from '../finetune/train-on';
 import type { StageContext } from '../stages/stage';
 import { loadTokenizer, readDatasetInfo } from '../text';
-import type { DatasetInfo } from '../text';
 import { trainingConfig } from './config';
 import type { DistillConfig } from './config';
 import { distillDan } from './dan-run';
@@ -19,6 +16,8 @@ import type { DistillResult } from './parts';
 import { mixLogits } from './soft-targets';
 import type { TeacherLogits, WeightedLogits } from './soft-targets';
 import { teacherLogits } from './teacher';
+import { readTeachers } from './teachers';
+import type { Teacher } from './teachers';
 import { writeTransferSet } from './transfer-set';
 import type { TransferSet } from './transfer-set';
 
@@ -31,7 +30,7 @@ export async function distill(config: DistillConfig, context: StageContext): Pro
     throw invalid('stage.input', 'The distill stage needs a teacher and a data set.');
   }
   const data = config.mode === 'standard' ? await readDatasetInfo(datasets.data) : undefined;
-  const teachers = await readTeachers(config, model, context.baseline, data);
+  const teachers = await readTeachers(config, { ...context, model }, data);
   const [{ folder, bundle }] = teachers;
   const transfer = await writeTransferSet(config, bundle.labels, context, async () =>
     nearWords(bundle, await loadTokenizer(folder), config.augment.near, context),
@@ -102,69 +101,3 @@ async function logitsOf(
 }
 
 const TEACHER_BATCH = 32;
-
-interface Teacher {
-  readonly folder: string;
-  readonly bundle: Bundle;
-  readonly weight: number;
-}
-
-/**
- * The input model, and the original one where it has a share. A student that is the input model itself has the original
- * for its teacher.
- * @throws invalid `distill.no-original`, `distill.labels`
- */
-async function readTeachers(
-  { student, original }: DistillConfig,
-  model: string,
-  baseline: string | undefined,
-  data: DatasetInfo | undefined,
-): Promise<readonly [Teacher, ...Teacher[]]> {
-  const read = async (folder: string, weight: number): Promise<Teacher> => {
-    const bundle = await readBundle(folder);
-    requireTeacher(bundle, data);
-    return { folder, bundle, weight };
-  };
-  const isStudent = student.type === 'model';
-  if (original === 0 && !isStudent) return [await read(model, 1)];
-  if (baseline === undefined) {
-    throw invalid('distill.no-original', 'The job has no original model that could teach.', {
-      field: isStudent ? 'student' : 'original',
-    });
-  }
-  if (isStudent) return [await read(baseline, 1)];
-  const second = await read(baseline, original);
-  const first = await read(model, 1 - original);
-  const unknown = first.bundle.labels.filter((label) => !second.bundle.labels.includes(label));
-  if (unknown.length === 0) return [first, second];
-  const names = unknown.slice(0, 5).join(', ');
-  throw invalid('distill.labels', `The original model does not know the labels ${names}, so it cannot teach beside.`, {
-    field: 'original',
-  });
-}
-
-/** @throws unsupported `distill.task`, invalid `distill.labels`, `distill.no-train-split`, `distill.tokenizer` */
-function requireTeacher({ manifest, labels }: Bundle, data: DatasetInfo | undefined): void {
-  const { name, task, tokenizer } = manifest;
-  if (task !== 'classification' && task !== 'pair-classification') {
-    throw unsupported('distill.task', `Only classifiers can teach; "${name}" does ${task}.`, { field: 'model' });
-  }
-  if (!tokenizer || tokenizer.kind === 'ngram') {
-    throw invalid('distill.tokenizer', `The model "${name}" cannot teach: it does not read tokens.`, {
-      field: 'model',
-    });
-  }
-  if (!data) return;
-  if (!data.splits.train) {
-    throw invalid('distill.no-train-split', `The data set "${data.name}" has no train split to learn from.`, {
-      field: 'datasets.data',
-    });
-  }
-  const missing = data.labels.filter((label) => !labels.includes(label));
-  if (missing.length === 0) return;
-  throw invalid(
-    'distill.labels',
-    `The teacher "${name}" does not know the labels ${missing.slice(0, 5).join(', ')}: fine-tune it on this data first.`,
-    { field: 'datasets.data' },
-  );
-}

@@ -73,6 +73,16 @@ describe('factorize', () => {
     ]);
   });
 
+  it('leaves whole, and says so, what was pruned below the rank', async () => {
+    const pruned = await run('prune', 'narrow', { ...training, epochs: 0, target: 0, targets: { W_V: 0.75 } });
+    const config = { ...quiet, method: 'svd', components: ['W_V', 'W_I'], budget: { type: 'rank', rank: 12 } };
+    const { result, folder: out } = await run('factorize', 'narrower', config, pruned.folder);
+    expect(result.warnings).toEqual([expect.stringMatching(/^Rank 12 is above the full rank of W_V/)]);
+    const { components } = (await readBundle(out)).manifest;
+    const factorized = components.filter(({ factor }) => factor === 'first').map(({ component }) => component);
+    expect(factorized).toEqual(['W_I', 'W_I']);
+  });
+
   it('stays nearer to the original by activations than by weights, without any training', async () => {
     const logitsOf = async (model: string): Promise<Float32Array> =>
       (await predict(model, dataset, 'test', { runtime: ortRuntime, compile: { threads: 1 } })).logits;

@@ -46,6 +46,7 @@ export interface FactorizeResult {
   readonly weights: readonly FactorizedWeight[];
   readonly passed: readonly Passed[];
   readonly recovery: Recovery | undefined;
+  readonly warnings: readonly string[];
 }
 
 export interface FactorizeOptions {
@@ -64,7 +65,7 @@ const OVERHEAD_BYTES = 512;
 
 /**
  * Factorizes the chosen weights of a bundle in place and trains it to recover where the config asks for that.
- * @throws invalid `factorize.nothing`, `factorize.budget`, `factorize.rank`, `sensitivity.missing`, `quantize.already-quantized`, `cancelled`
+ * @throws invalid `factorize.nothing`, `factorize.budget`, `sensitivity.missing`, `quantize.already-quantized`, `cancelled`
  */
 export async function factorizeBundle(bundle: Bundle, options: FactorizeOptions): Promise<FactorizeResult> {
   const { config, context } = options;
@@ -72,7 +73,7 @@ export async function factorizeBundle(bundle: Bundle, options: FactorizeOptions)
   refuseQuantized(model.graph);
   const { targets, passed } = findTargets(model.graph, manifest.components, config.components);
   if (targets.length === 0) throw nothing(manifest, config, passed);
-  requireRank(targets, config);
+  const warnings = beyondRank(targets, config);
   const trains = config.epochs > 0;
   const before = within(context, 0, trains ? 0.4 : 0.9);
   const moments = await momentsOf(model, targets, options, within(before, 0, 0.3));
@@ -86,9 +87,9 @@ export async function factorizeBundle(bundle: Bundle, options: FactorizeOptions)
   removeDeadCode(model);
   model.graph.sort();
   const factorized = { ...bundle, manifest: updated(manifest, model, weights, config) };
-  if (!trains) return { bundle: factorized, weights, passed, recovery: undefined };
+  if (!trains) return { bundle: factorized, weights, passed, recovery: undefined, warnings };
   const recovery = await recover(factorized, { ...options, context: within(context, 0.4, 1), data: options.data! });
-  return { bundle: recovery.bundle, weights, passed, recovery };
+  return { bundle: recovery.bundle, weights, passed, recovery, warnings };
 }
 
 /** The context with its progress squeezed into a part of the stage. */
@@ -222,15 +223,16 @@ export function factorEntries({ component, layer, weight, bias }: ComponentEntry
   ];
 }
 
-/** Small matrices (a table of two token types) stay whole, but no component may be out of reach of the rank. */
-function requireRank(targets: readonly Target[], { budget }: FactorizeConfig): void {
-  if (budget.type !== 'rank') return;
+/**
+ * A whole component that is out of reach of the rank. A model whose sizes were known at submit was refused there; what is
+ * left to say here is what an earlier stage has pruned below the rank.
+ */
+function beyondRank(targets: readonly Target[], { budget }: FactorizeConfig): string[] {
+  if (budget.type !== 'rank') return [];
   const fullRank = ({ weight }: Target): number => Math.min(...weight.constant!.dims);
-  const beyond = rankAboveFull(
-    targets.map((target) => ({ component: target.component, fullRank: fullRank(target) })),
-    budget.rank,
-  );
-  if (beyond) throw invalid('factorize.rank', beyond, { field: 'budget.rank' });
+  const known = targets.map((target) => ({ component: target.component, fullRank: fullRank(target) }));
+  const beyond = rankAboveFull(known, budget.rank);
+  return beyond ? [`${beyond} Its matrices stay whole.`] : [];
 }
 
 function nothing({ name }: Manifest, { components }: FactorizeConfig, [first]: readonly Passed[]): Error {

@@ -8,7 +8,7 @@ import type { ResolvedStage } from './resolve';
 /** The model that each stage leaves, by stage id, as far as it can be told: what it makes, or what it reads. */
 export function expectedModels(
   stages: readonly ResolvedStage[],
-  { model, datasets }: StagePreview,
+  { model, datasets }: Pick<StagePreview, 'model' | 'datasets'>,
 ): ReadonlyMap<string, Manifest | undefined> {
   const left = new Map<string, Manifest | undefined>();
   for (const { id, from, config, definition } of stages) {
@@ -20,12 +20,12 @@ export function expectedModels(
 
 /** What each stage will know of its inputs, by stage id. */
 function previews(stages: readonly ResolvedStage[], inputs: StagePreview): Map<string, StagePreview> {
-  const { model, datasets } = inputs;
+  const { model, ...others } = inputs;
   const left = expectedModels(stages, inputs);
   return new Map(
     stages.map(({ id, from }) => {
       const input = from === undefined ? model : left.get(from);
-      return [id, input === undefined ? { datasets } : { model: input, datasets }];
+      return [id, input === undefined ? others : { model: input, ...others }];
     }),
   );
 }
@@ -49,7 +49,7 @@ const QUANTIZE = 'quantize';
 
 /**
  * Problems of running these stages on these inputs: a missing model or data set, and what each stage's own check finds.
- * Fields: `model`, `datasets.<role>`, `stages[i].config.<path>`.
+ * Fields: `model`, `datasets.<role>`, `teacherIds`, `stages[i].config.<path>`.
  */
 export function checkInputs(stages: readonly ResolvedStage[], inputs: StagePreview): FieldIssue[] {
   const missing = new Map<string, FieldIssue>();
@@ -69,6 +69,8 @@ export function checkInputs(stages: readonly ResolvedStage[], inputs: StagePrevi
       if (inputs.datasets[role] === undefined) require(`datasets.${role}`, stage, `a data set as "${role}"`);
   }
   if (missing.size > 0) return [...missing.values()];
+  const taught = stages.some(({ definition }) => definition.needs.teachers);
+  if (inputs.teachers?.length && !taught) return [UNTAUGHT];
   const known = previews(stages, inputs);
   const found = stages.flatMap(({ id, index, config, definition }) =>
     (definition.check?.(config, known.get(id)!) ?? []).map(({ path, code, message }) => ({
@@ -79,6 +81,12 @@ export function checkInputs(stages: readonly ResolvedStage[], inputs: StagePrevi
   );
   return [...quantizedIssues(stages, inputs), ...found];
 }
+
+const UNTAUGHT: FieldIssue = {
+  field: 'teacherIds',
+  code: 'unused',
+  message: 'No stage of the recipe learns from further teachers: `distill` does.',
+};
 
 /** Expected effect of one stage, and of everything up to it, relative to the job's model. */
 export interface StageEstimate {

@@ -1,8 +1,9 @@
-import { readdirSync } from 'node:fs';
+import { cpSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { knownSlots } from '@modelpress/dan';
 import { readBundle, readManifest } from '../bundle';
 import { readDan } from '../dan';
+import { readTeachers } from '../distill/teachers';
 import { predict } from '../evaluate';
 import { measurementSchema, reportSectionSchema } from '../report/measurement';
 import { bf16Obstacle, ortRuntime } from '../runtime';
@@ -174,6 +175,43 @@ describe('distill stage', () => {
     const alone = { ...both, baseline: undefined };
     await expect(distillStage.run(distillStage.schema.parse(mixed), alone)).rejects.toMatchObject({
       code: 'distill.no-original',
+    });
+  });
+
+  it('learns from further teachers by their weights, and refuses one that does not know the labels', async () => {
+    const teachers = [teacher, teacher];
+    const context = { ...testContext({ model: teacher, baseline: teacher, datasets: { data } }), teachers };
+    const student = { ...dan, start: 'random' };
+    const config = { student, epochs: 2, fineTune: { epochs: 0 }, augment: { texts: 2, by: ['drop'] } };
+    const parse = (more: object) => distillStage.schema.parse({ ...config, ...more });
+    await distillStage.run(parse({ teacherWeights: [1, 2], original: 0.5 }), context);
+    expect(readdirSync(context.checkpoints).filter((name) => name.startsWith('teacher-'))).toHaveLength(3);
+    const { provenance } = await readManifest(join(context.output, 'model'));
+    expect(provenance.at(-1)).toMatchObject({
+      detail: { teachers: Array.from({ length: 4 }, () => expect.any(String)) },
+    });
+    const weighed = await readTeachers(
+      parse({ teacherWeights: [1, 2], original: 0.5 }),
+      { ...context, model: teacher },
+      undefined,
+    );
+    const sum = weighed.reduce((total, { weight }) => total + weight, 0);
+    expect(weighed.map(({ weight }) => weight / sum)).toEqual([0.125, 0.125, 0.25, 0.5]);
+
+    const mismatch = { code: 'distill.teacher-weights', details: { field: 'teacherWeights' } };
+    await expect(distillStage.run(parse({ teacherWeights: [1] }), context)).rejects.toMatchObject(mismatch);
+    const preview = { model: await readManifest(teacher), datasets: {} };
+    const more = { teachers: [preview.model, { ...preview.model, task: 'embedding' as const }] };
+    const found = distillStage.check!(parse({ teacherWeights: [1] }), { ...preview, ...more });
+    expect(found.map(({ code }) => code)).toEqual(['teacher-weights', 'task']);
+
+    const other = join(temporaryFolder(), 'other');
+    cpSync(teacher, other, { recursive: true });
+    writeFileSync(join(other, 'labels.json'), JSON.stringify(['negative', 'ironic']));
+    const stranger = { ...context, teachers: [other], datasets: {} };
+    await expect(readTeachers(parse({}), { ...stranger, model: teacher }, undefined)).rejects.toMatchObject({
+      code: 'distill.labels',
+      details: { field: 'teacherIds[0]' },
     });
   });
 

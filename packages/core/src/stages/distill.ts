@@ -16,7 +16,7 @@ export const distillStage: StageDefinition<DistillConfig> = {
   summary:
     'Teach a small model what the input model knows: a transformer, TextCNN, BiLSTM, or a DAN that is a thousand times faster.',
   schema: distillSchema,
-  needs: { model: true, baseline: true, datasets: ['data'], optionalDatasets: ['unlabelled'] },
+  needs: { model: true, baseline: true, teachers: true, datasets: ['data'], optionalDatasets: ['unlabelled'] },
   makesModel: true,
   measures: () => ({ bytes: true }),
   onQuantized: onQuantizedTeacher,

@@ -58,7 +58,11 @@ async function run(config: FactorizeConfig, context: StageContext): Promise<Stag
   const output = join(context.output, 'model');
   await writeBundle(output, result.bundle);
   const bytes = { before: originalBytes, after: (await bundleBytes(output)).model };
-  return { model: 'model', ...factorizeReport(before, result, bytes), warnings: data?.warnings ?? [] };
+  return {
+    model: 'model',
+    ...factorizeReport(before, result, bytes),
+    warnings: [...result.warnings, ...(data?.warnings ?? [])],
+  };
 }
 
 /** The data set's texts, where the method or the training reads them. */

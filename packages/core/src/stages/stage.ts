@@ -24,6 +24,8 @@ export interface Issue {
 export interface StagePreview {
   readonly model?: Manifest;
   readonly datasets: Partial<Record<DatasetRole, DatasetInfo>>;
+  /** Further models that teach, in the order of the job. */
+  readonly teachers?: readonly Manifest[];
 }
 
 /** Expected effect, for dry runs. Relative to the stage's input model. */
@@ -53,6 +55,8 @@ export interface StageContext {
   readonly model: string | undefined;
   /** Bundle folder of the job's original model, which comparisons refer to. Read only. */
   readonly baseline: string | undefined;
+  /** Bundle folders of the job's further teachers, for stages that learn from a model. Read only. */
+  readonly teachers?: readonly string[];
   /** Data set folders by role. Read only. */
   readonly datasets: Partial<Record<DatasetRole, string>>;
   /** Empty folder for outputs. */
@@ -108,6 +112,8 @@ export interface StageDefinition<Config = unknown> {
     readonly model: boolean | 'optional';
     /** Also gets the job's original model, if the job has one, and is measured against it. */
     readonly baseline?: boolean;
+    /** Also gets the job's further teachers. */
+    readonly teachers?: boolean;
     readonly datasets: readonly DatasetRole[];
     /** Also given, and part of the stage run's key, where the job has them. */
     readonly optionalDatasets?: readonly DatasetRole[];

@@ -18,6 +18,8 @@ export interface JobInput {
   /** The recipe itself (already parsed by `recipeSchema`) or the id of a saved one. */
   readonly recipe: Recipe | string;
   readonly modelId?: string;
+  /** Further models that teach beside the model: `distill` mixes their logits. */
+  readonly teacherIds?: readonly string[];
   readonly datasets: Partial<Record<DatasetRole, string>>;
   /** 0 to 9, higher runs sooner; default 5. */
   readonly priority?: number;
@@ -47,6 +49,7 @@ export interface JobView {
   readonly state: State;
   readonly error: SerializedError | null;
   readonly modelId: string | null;
+  readonly teacherIds: readonly string[];
   readonly datasets: Partial<Record<DatasetRole, string>>;
   readonly priority: number;
   readonly clonedFrom: string | null;

@@ -27,6 +27,8 @@ export interface PlanInput {
   readonly recipe: Recipe;
   readonly definitions: StageDefinitions;
   readonly model?: PlanFolder & { readonly manifest: Manifest };
+  /** Further models that teach. */
+  readonly teachers: readonly (PlanFolder & { readonly manifest: Manifest })[];
   readonly datasets: Partial<Record<DatasetRole, PlanFolder & { readonly info: DatasetInfo }>>;
 }
 
@@ -60,8 +62,9 @@ export interface Plan {
   readonly runs: readonly PlannedRun[];
 }
 
-export const previewOf = ({ model, datasets }: PlanInput): StagePreview => ({
+export const previewOf = ({ model, teachers, datasets }: PlanInput): StagePreview => ({
   ...(model === undefined ? {} : { model: model.manifest }),
+  ...(teachers.length === 0 ? {} : { teachers: teachers.map(({ manifest }) => manifest) }),
   datasets: Object.fromEntries(Object.entries(datasets).map(([role, { info }]) => [role, info])),
 });
 
@@ -94,6 +97,7 @@ function planStage(stage: ResolvedStage, input: PlanInput, keys: ReadonlyMap<str
   const compared = needs.baseline === true;
   const baselineRun = compared && stage.baseline !== undefined ? (keys.get(stage.baseline) ?? null) : null;
   const baseline = compared && baselineRun === null ? input.model : undefined;
+  const teachers = needs.teachers && input.teachers.length > 0 ? input.teachers : undefined;
   const roles = [...needs.datasets, ...(needs.optionalDatasets ?? [])];
   const datasets = Object.entries(input.datasets).filter(([role]) => roles.includes(role as DatasetRole));
   const config = stage.config as Record<string, unknown>;
@@ -105,6 +109,7 @@ function planStage(stage: ResolvedStage, input: PlanInput, keys: ReadonlyMap<str
       seed,
       model: upstream ?? model?.digest ?? null,
       baseline: baselineRun ?? baseline?.digest ?? null,
+      teachers: teachers?.map(({ digest }) => digest),
       datasets: Object.fromEntries(datasets.map(([role, { digest }]) => [role, digest])),
     }),
     type,
@@ -116,6 +121,7 @@ function planStage(stage: ResolvedStage, input: PlanInput, keys: ReadonlyMap<str
     inputs: {
       model: model?.artifactId ?? null,
       baseline: baseline?.artifactId ?? null,
+      ...(teachers && { teachers: teachers.map(({ artifactId }) => artifactId) }),
       datasets: Object.fromEntries(datasets.map(([role, { artifactId }]) => [role, artifactId])),
     },
     upstream,

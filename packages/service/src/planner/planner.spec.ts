@@ -2,14 +2,20 @@ import fc from 'fast-check';
 import { recipeSchema } from '@modelpress/core';
 import { STAGES } from '../testing/stages';
 import { testDatasetInfo, testManifest } from '../testing/stack';
-import { planJob, type Plan } from './plan';
+import { planJob, type Plan, type PlanInput } from './plan';
 import { canonicalJson, stageKey } from './stage-key';
 
-const plan = (stages: readonly object[], more: object = {}, modelDigest = 'm'): Plan =>
+const plan = (
+  stages: readonly object[],
+  more: object = {},
+  modelDigest = 'm',
+  teachers: PlanInput['teachers'] = [],
+): Plan =>
   planJob({
     recipe: recipeSchema.parse({ name: 'plan', stages, ...more }),
     definitions: STAGES,
     model: { artifactId: 'model', digest: modelDigest, manifest: testManifest },
+    teachers,
     datasets: { data: { artifactId: 'data', digest: 'd', info: testDatasetInfo } },
   });
 
@@ -68,6 +74,7 @@ describe('a stage run key', () => {
     ['seed', { seed: 1 }],
     ['model', { model: 'n' }],
     ['baseline', { baseline: 'm' }],
+    ['teachers', { teachers: ['n'] }],
     ['datasets', { datasets: { data: 'e' } }],
     ['role of a data set', { datasets: { calibration: 'd' } }],
   ] as const)('changes with its %s', (_part, change) => {
@@ -112,6 +119,18 @@ describe('a plan', () => {
     const againstTheJobModel = plan(stages).runs;
     expect(againstTheJobModel.map(({ inputs }) => inputs.baseline)).toEqual([null, 'model', null, 'model']);
     expect(againstTheJobModel[3]?.key).not.toBe(runs[3]?.key);
+  });
+
+  it('gives teachers to the stages that learn from them, and to no other', () => {
+    const stages = [{ type: 'append' }, { type: 'learn' }];
+    const teachers = ['a', 'b'].map((name) => ({ artifactId: name, digest: `${name}-digest`, manifest: testManifest }));
+    const [alone, taught, otherwise] = [[], teachers, [...teachers].reverse()].map(
+      (given) => plan(stages, {}, 'm', given).runs,
+    );
+    expect(taught.map(({ inputs }) => inputs.teachers)).toEqual([undefined, ['a', 'b']]);
+    expect(taught[0]?.key).toBe(alone[0]?.key);
+    expect(new Set([alone, taught, otherwise].map((runs) => runs[1]?.key)).size).toBe(3);
+    expect(() => plan([{ type: 'append' }], {}, 'm', teachers)).toThrow('learns from further teachers');
   });
 
   it('puts a run after the one it reads, whatever the order in the recipe', () => {

@@ -12,6 +12,8 @@ export interface StageKeyParts {
   readonly model: string | null;
   /** Digest of the original model, for stages that compare with it. */
   readonly baseline: string | null;
+  /** Digests of further teachers, for stages that learn from them. */
+  readonly teachers?: readonly string[] | undefined;
   /** Digests by role. */
   readonly datasets: Partial<Record<DatasetRole, string>>;
 }

@@ -52,6 +52,7 @@ async function runStage(start: StartMessage): Promise<void> {
   const result = await definition.run(config, {
     model: start.model ?? undefined,
     baseline: start.baseline ?? undefined,
+    ...(start.teachers === undefined ? {} : { teachers: start.teachers }),
     datasets: start.datasets,
     output: start.output,
     checkpoints: start.checkpoints,

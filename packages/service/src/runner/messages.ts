@@ -14,6 +14,7 @@ export const startSchema = z.object({
   config: z.unknown(),
   model: z.string().nullable(),
   baseline: z.string().nullable(),
+  teachers: z.array(z.string()).optional(),
   datasets: roles,
   output: z.string(),
   checkpoints: z.string(),

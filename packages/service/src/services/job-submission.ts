@@ -36,15 +36,15 @@ export async function resolveInput(
     datasets[role as DatasetRole] = { ...(await folderOf(manager, row.artifactId)), info: row.info };
   }
   const recipe = await recipeOf(manager, projectId, input.recipe);
-  if (input.modelId === undefined) return { recipe, definitions, datasets };
-  const row = isId(input.modelId) ? await manager.findOneBy(ModelEntity, { id: input.modelId, projectId }) : null;
-  if (row === null) throw missing('modelId', 'model', input.modelId);
-  return {
-    recipe,
-    definitions,
-    datasets,
-    model: { ...(await folderOf(manager, row.artifactId)), manifest: row.manifest },
+  const modelOf = async (field: string, id: string): Promise<PlanInput['teachers'][number]> => {
+    const row = isId(id) ? await manager.findOneBy(ModelEntity, { id, projectId }) : null;
+    if (row === null) throw missing(field, 'model', id);
+    return { ...(await folderOf(manager, row.artifactId)), manifest: row.manifest };
   };
+  const teachers: PlanInput['teachers'][number][] = [];
+  for (const [i, id] of (input.teacherIds ?? []).entries()) teachers.push(await modelOf(`teacherIds[${i}]`, id));
+  const model = input.modelId === undefined ? {} : { model: await modelOf('modelId', input.modelId) };
+  return { recipe, definitions, datasets, teachers, ...model };
 }
 
 async function recipeOf(manager: EntityManager, projectId: string, recipe: Recipe | string): Promise<Recipe> {
@@ -94,6 +94,7 @@ export async function createJob(
     state: 'queued',
     error: null,
     modelId: input.modelId ?? null,
+    teacherIds: input.teacherIds ?? [],
     datasets: { ...input.datasets },
     recipe,
     variants: plan.variants.map(({ values }) => values),

@@ -9,6 +9,7 @@ export const jobView = (job: Job): JobView => ({
   state: job.state,
   error: job.error,
   modelId: job.modelId,
+  teacherIds: job.teacherIds,
   datasets: job.datasets,
   priority: job.priority,
   clonedFrom: job.clonedFrom,

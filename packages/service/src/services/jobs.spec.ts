@@ -358,6 +358,30 @@ describe('a job that cannot run', () => {
     expect(error).toMatchObject({ code: 'job.invalid', details: { field: 'datasets.data' } });
   });
 
+  it('gives a stage the teachers of the job in their order', async () => {
+    const teachers = [];
+    for (const content of ['second', 'third']) {
+      const folder = await folderWith('model.txt', content);
+      teachers.push(
+        await stack.service.models.create(stack.projectId, { name: content, folder, manifest: testManifest }),
+      );
+    }
+    const teacherIds = teachers.map(({ id }) => id);
+    const input = { recipe: recipe([{ type: 'learn' }]), modelId: model.id, datasets: {} };
+    const job = await stack.service.jobs.submit(stack.projectId, { ...input, teacherIds });
+    const done = await stack.jobEnd(job.id);
+    expect(done).toMatchObject({ state: 'succeeded', teacherIds });
+    expect(await outputText(done, 'learn')).toMatch(/\+second\+third$/);
+    expect((await stack.service.jobs.clone(stack.projectId, job.id)).stages).toMatchObject([{ reused: true }]);
+    await expect(stack.service.models.delete(stack.projectId, teacherIds[1])).rejects.toMatchObject({
+      code: 'model.in-use',
+    });
+    const wrong = { ...input, teacherIds: [...teacherIds, '0'] };
+    expect(await rejected(stack.service.jobs.submit(stack.projectId, wrong))).toMatchObject({
+      details: { field: 'teacherIds[2]' },
+    });
+  });
+
   it('is refused for what belongs to another project', async () => {
     const other = await stack.service.projects.create({ name: 'other' });
     const error = await rejected(

@@ -113,10 +113,11 @@ export class JobService implements Jobs {
   }
 
   async clone(projectId: string, jobId: string, changes: Partial<JobInput> = {}): Promise<JobDetail> {
-    const { name, recipe, modelId, datasets, priority, webhookUrl } = await this.row(projectId, jobId);
+    const { name, recipe, modelId, teacherIds, datasets, priority, webhookUrl } = await this.row(projectId, jobId);
     return this.submit(projectId, {
       name,
       recipe,
+      teacherIds,
       datasets,
       priority,
       ...(modelId === null ? {} : { modelId }),

@@ -11,6 +11,8 @@ import { isReferred } from './duplicates';
 import { checkName } from './names';
 import { findPage } from './paging';
 
+const inUse = (id: string) => conflict('model.in-use', 'Jobs refer to this model: delete them first.', { id });
+
 export class ModelService implements Models {
   constructor(
     private readonly database: DataSource,
@@ -57,10 +59,13 @@ export class ModelService implements Models {
 
   async delete(projectId: string, modelId: string): Promise<void> {
     const { id } = await this.row(projectId, modelId);
+    const [teaches] = await this.database.query<object[]>(
+      `SELECT 1 FROM job WHERE project_id = $1 AND teacher_ids ? $2 LIMIT 1`,
+      [projectId, id],
+    );
+    if (teaches !== undefined) throw inUse(id);
     await this.database.manager.delete(ModelEntity, { id }).catch((error: unknown) => {
-      throw isReferred(error)
-        ? conflict('model.in-use', 'Jobs refer to this model: delete them first.', { id })
-        : error;
+      throw isReferred(error) ? inUse(id) : error;
     });
   }
 

@@ -61,14 +61,19 @@ describe('the sweeper', () => {
 
   it('keeps what a stage run has read or made', async () => {
     const model = await makeModel('read');
-    const recipe = recipeSchema.parse({ name: 'keep', stages: [{ type: 'append', config: { text: '+' } }] });
-    const job = await stack.service.jobs.submit(stack.projectId, { recipe, modelId: model.id, datasets: {} });
+    const teacher = await makeModel('teaches');
+    const recipe = recipeSchema.parse({ name: 'keep', stages: [{ type: 'learn', config: { text: '+' } }] });
+    const input = { recipe, modelId: model.id, teacherIds: [teacher.id], datasets: {} };
+    const job = await stack.service.jobs.submit(stack.projectId, input);
     const done = await stack.jobEnd(job.id);
+    await transactions.database.query(`UPDATE job SET teacher_ids = '[]'`);
+    await stack.service.models.delete(stack.projectId, teacher.id);
     await age();
     await sweep(transactions, objects);
     const run = await stack.service.runs.get(stack.projectId, done.stages[0]?.runId ?? '');
     const output = await stack.service.artifacts.get(stack.projectId, run.outputId ?? '');
     expect(await kept(model.artifact)).toEqual([true]);
+    expect(await kept(teacher.artifact)).toEqual([true]);
     expect(await kept(output)).toEqual([true, true]);
   });
 

@@ -45,7 +45,7 @@ async function deleteOrphans(database: DataSource): Promise<void> {
         AND NOT EXISTS (SELECT 1 FROM dataset WHERE artifact_id = artifact.id)
         AND NOT EXISTS (SELECT 1 FROM stage_run run WHERE run.output_id = artifact.id OR run.checkpoint_id = artifact.id)
         AND NOT EXISTS (SELECT 1 FROM stage_run run WHERE run.project_id = artifact.project_id
-              AND (run.inputs->>'model' = artifact.id::text OR run.inputs->>'baseline' = artifact.id::text
+              AND (run.inputs->>'model' = artifact.id::text OR run.inputs->>'baseline' = artifact.id::text OR run.inputs->'teachers' ? artifact.id::text
                 OR EXISTS (SELECT 1 FROM jsonb_each_text(run.inputs->'datasets') AS used WHERE used.value = artifact.id::text)))`,
   );
 }

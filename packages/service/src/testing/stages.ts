@@ -115,6 +115,23 @@ const append: StageDefinition<WorkConfig> = {
   },
 };
 
+const learn: StageDefinition<WorkConfig> = {
+  type: 'learn',
+  version: 1,
+  queue: 'distill',
+  summary: 'Adds what the teachers know to a model.',
+  schema: workSchema,
+  needs: { model: true, teachers: true, datasets: [] },
+  makesModel: true,
+  run: async (config, context) => {
+    await work(config, context);
+    const known = [context.model ?? '', ...(context.teachers ?? [])];
+    const texts = await Promise.all(known.map((folder) => readFile(join(folder, 'model.txt'), 'utf8')));
+    await writeModel(join(context.output, 'model'), texts.join('+'));
+    return { ...NO_RESULT, model: join(context.output, 'model') };
+  },
+};
+
 const measureSchema = z.strictObject({ ...base, accuracy: z.number().default(0.9) });
 
 const measure: StageDefinition<z.infer<typeof measureSchema>> = {
@@ -141,4 +158,4 @@ const measure: StageDefinition<z.infer<typeof measureSchema>> = {
   },
 };
 
-export const STAGES: Readonly<Record<string, StageDefinition>> = { write, append, measure };
+export const STAGES: Readonly<Record<string, StageDefinition>> = { write, append, learn, measure };

@@ -88,6 +88,7 @@ async function produce(
       config: run.config,
       model: inputs.model,
       baseline: inputs.baseline,
+      teachers: [...inputs.teachers],
       datasets: inputs.datasets,
       output,
       checkpoints,

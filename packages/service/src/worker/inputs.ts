@@ -7,6 +7,7 @@ import { StageRunEntity, type StageRun } from '../database/entities';
 export interface Inputs {
   readonly model: string | null;
   readonly baseline: string | null;
+  readonly teachers: readonly string[];
   readonly datasets: Partial<Record<DatasetRole, string>>;
   release(): void;
 }
@@ -32,12 +33,17 @@ export async function holdInputs(
     const baseline = await hold(
       baselineRunId === undefined ? run.inputs.baseline : await outputOf(database, baselineRunId),
     );
+    const teachers: string[] = [];
+    for (const artifactId of run.inputs.teachers ?? []) {
+      const path = await hold(artifactId);
+      if (path !== null) teachers.push(path);
+    }
     const datasets: Partial<Record<DatasetRole, string>> = {};
     for (const [role, artifactId] of Object.entries(run.inputs.datasets)) {
       const path = await hold(artifactId);
       if (path !== null) datasets[role as DatasetRole] = path;
     }
-    return { model, baseline, datasets, release };
+    return { model, baseline, teachers, datasets, release };
   } catch (error) {
     release();
     throw error;

@@ -16,6 +16,8 @@ export interface Job {
   error: SerializedError | null;
   /** Null for a recipe whose stages start from nothing. */
   modelId: string | null;
+  /** Further models that teach. */
+  teacherIds: readonly string[];
   datasets: Partial<Record<DatasetRole, string>>;
   recipe: Recipe;
   /** One entry per variant, in order. */
@@ -39,6 +41,7 @@ export const JobEntity = new EntitySchema<Job>({
     state: word(),
     error: json({ nullable: true }),
     modelId: { ...uuid({ nullable: true }), ...references('model', 'RESTRICT') },
+    teacherIds: json({ default: [] }),
     datasets: json(),
     recipe: json(),
     variants: json(),

@@ -18,6 +18,7 @@ export interface RunInputs {
   readonly model: string | null;
   readonly baseline: string | null;
   readonly baselineRunId?: string;
+  readonly teachers?: readonly string[];
   readonly datasets: Partial<Record<DatasetRole, string>>;
 }
 
