@@ -144,7 +144,7 @@ describe('recipes', () => {
 describe('stages, queue, health', () => {
   it('describes stage types by JSON Schema', async () => {
     const stages = await answer(await api.call('GET', '/v1/stages'), stageTypeView.array());
-    expect(stages.map(({ type }) => type)).toEqual(['write', 'append', 'measure']);
+    expect(stages.map(({ type }) => type)).toEqual(['write', 'append', 'learn', 'measure']);
     const one = await answer(await api.call('GET', '/v1/stages/measure'), stageTypeView);
     expect(one).toMatchObject({
       needs: { model: true, baseline: true, datasets: ['data'] },

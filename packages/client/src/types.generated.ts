@@ -798,6 +798,8 @@ export type StageType = {
     readonly model: boolean | "optional";
     /** Is measured against the original model, if the job has one. */
     readonly baseline: boolean;
+    /** Learns from the further teachers of the job, if it has any. */
+    readonly teachers: boolean;
     readonly datasets: readonly string[];
     readonly optionalDatasets: readonly string[];
   };

@@ -17,6 +17,7 @@ const describe = ({ type, version, queue, summary, needs, makesModel, schema }: 
   needs: {
     model: needs.model,
     baseline: needs.baseline === true,
+    teachers: needs.teachers === true,
     datasets: [...needs.datasets],
     optionalDatasets: [...(needs.optionalDatasets ?? [])],
   },

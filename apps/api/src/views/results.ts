@@ -115,6 +115,7 @@ export const stageTypeView = z
     needs: z.object({
       model: z.union([z.boolean(), z.literal('optional')]),
       baseline: z.boolean().describe('Is measured against the original model, if the job has one.'),
+      teachers: z.boolean().describe('Learns from the further teachers of the job, if it has any.'),
       datasets: z.array(z.string()),
       optionalDatasets: z.array(z.string()),
     }),
