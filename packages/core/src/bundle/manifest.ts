@@ -112,12 +112,16 @@ export const manifestSchema = z
   .meta({ id: 'Manifest' });
 export type Manifest = z.infer<typeof manifestSchema>;
 
-/** Names of the model's labels, where its configuration has them. */
+/** Names of the model's labels, where its configuration has them; none: they are not known. */
 export function labelsOf({ config }: Pick<Manifest, 'config'>): readonly string[] {
   const labels = config.id2label;
   if (typeof labels !== 'object' || labels === null) return [];
   return Object.values(labels).filter((label): label is string => typeof label === 'string');
 }
+
+/** Labels of the data that the model has no class for; none where the model's are not known. */
+export const foreignLabels = (model: readonly string[], data: readonly string[]): string[] =>
+  model.length === 0 ? [] : data.filter((label) => !model.includes(label));
 
 /**
  * Whether weights have fewer bits than float32: by a quantize stage, or in the file that was imported. What happened to

@@ -1,8 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBundle, readManifest } from '../bundle';
-import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { figureOf, openWorkshop, QUICK, stageContext } from '../finetune/testing';
 import { checkInputs, recipeSchema, resolveRecipe } from '../recipe';
 import { STAGES } from '../stages';
 import type { StageResult } from '../stages';
@@ -12,15 +11,8 @@ let folder: string;
 let dataset: string;
 let dense: string;
 
-const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
-
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'modelpress-compose-'));
-  dataset = writeColours(join(folder, 'data'));
-  const scratch = { layers: 1, hidden: 64, heads: 2, ffn: 128, vocabulary: 120 };
-  const config = STAGES.finetune.schema.parse({ ...training, epochs: 6, scratch });
-  const { model } = await STAGES.finetune.run(config, stageContext(join(folder, 'dense'), dataset));
-  dense = join(folder, 'dense', 'output', model!);
+  ({ folder, dataset, trained: dense } = await openWorkshop({ layers: 1, hidden: 64, heads: 2, ffn: 128 }));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -30,10 +22,10 @@ describe('prune, factorize and quantize in one recipe', () => {
     const recipe = recipeSchema.parse({
       name: 'compose',
       stages: [
-        { type: 'prune', config: { ...training, target: 0.4, epochs: 1.5, pruningEpochs: 0.5 } },
+        { type: 'prune', config: { ...QUICK, target: 0.4, epochs: 1.5, pruningEpochs: 0.5 } },
         {
           type: 'factorize',
-          config: { ...training, components: ['W_I', 'W_O'], budget: { type: 'rank', rank: 16 }, epochs: 1 },
+          config: { ...QUICK, components: ['W_I', 'W_O'], budget: { type: 'rank', rank: 16 }, epochs: 1 },
         },
         { type: 'quantize', config: { form: 'matmul-integer' } },
         { type: 'evaluate' },

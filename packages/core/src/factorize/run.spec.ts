@@ -1,12 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { readBundle } from '../bundle';
 import { predict } from '../evaluate';
-import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { figureOf, openWorkshop, QUICK } from '../finetune/testing';
+import type { RunStage } from '../finetune/testing';
 import { ortRuntime } from '../runtime';
 import { STAGES } from '../stages';
-import type { StageContext, StageResult, StageType } from '../stages';
 import { readDatasetInfo } from '../text';
 import { factorizeIssues } from './check';
 import { factorizeSchema } from './config';
@@ -16,33 +14,15 @@ import { timeProducts } from './timing';
 let folder: string;
 let dataset: string;
 let trained: string;
-
-const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
-
-async function run(
-  type: StageType,
-  name: string,
-  settings: object,
-  model: string | undefined = trained,
-  given: Partial<StageContext> = {},
-): Promise<{ result: StageResult; folder: string; accuracy: number }> {
-  const context = { ...stageContext(join(folder, name), dataset, model), ...given };
-  const result = await STAGES[type].run(STAGES[type].schema.parse(settings), context);
-  return { result, folder: join(folder, name, 'output', result.model ?? ''), accuracy: figureOf(result, 'accuracy') };
-}
+let run: RunStage;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'modelpress-factorize-'));
-  dataset = writeColours(join(folder, 'data'));
-  const scratch = { layers: 2, hidden: 32, heads: 2, ffn: 64, vocabulary: 120 };
-  const dense = await run('finetune', 'dense', { ...training, epochs: 8, scratch }, undefined);
-  if (dense.accuracy < 0.95) throw new Error('The dense model did not learn its task.');
-  trained = dense.folder;
+  ({ folder, dataset, trained, run } = await openWorkshop());
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('factorize', () => {
-  const quiet = { ...training, minimumRank: 1, multipleOf: 1 };
+  const quiet = { ...QUICK, minimumRank: 1, multipleOf: 1 };
 
   it('spends a budget, recovers with the original as teacher, and counts what it made', async () => {
     const {
@@ -74,7 +54,7 @@ describe('factorize', () => {
   });
 
   it('leaves whole, and says so, what was pruned below the rank', async () => {
-    const pruned = await run('prune', 'narrow', { ...training, epochs: 0, target: 0, targets: { W_V: 0.75 } });
+    const pruned = await run('prune', 'narrow', { ...QUICK, epochs: 0, target: 0, targets: { W_V: 0.75 } });
     const config = { ...quiet, method: 'svd', components: ['W_V', 'W_I'], budget: { type: 'rank', rank: 12 } };
     const { result, folder: out } = await run('factorize', 'narrower', config, pruned.folder);
     expect(result.warnings).toEqual([expect.stringMatching(/^Rank 12 is above the full rank of W_V/)]);
@@ -98,19 +78,19 @@ describe('factorize', () => {
   it('of every component, embeddings included, can be fine-tuned, pruned by weight and adapted', async () => {
     const components = ['W_Q', 'W_K', 'W_V', 'W_AO', 'W_I', 'W_O', 'W_P', 'embeddings'];
     const { folder: out } = await run('factorize', 'all', { ...quiet, components, budget: { type: 'rank', rank: 6 } });
-    const tuned = await run('finetune', 'tuned', { ...training, epochs: 2 }, out);
+    const tuned = await run('finetune', 'tuned', { ...QUICK, epochs: 2 }, out);
     expect(tuned.accuracy).toBeGreaterThan(0.95);
     const adapted = await run(
       'finetune',
       'adapted',
-      { ...training, epochs: 1, method: { type: 'adapters', size: 4 } },
+      { ...QUICK, epochs: 1, method: { type: 'adapters', size: 4 } },
       out,
     );
     expect(
       (await readBundle(adapted.folder)).model.graph.initializers.filter(({ name }) => name.endsWith('.down.weight')),
     ).toHaveLength(4);
     const lora = { type: 'lora', rank: 2, targets: ['W_Q', 'W_I'] };
-    const merged = await run('finetune', 'lora', { ...training, epochs: 1, method: lora }, out);
+    const merged = await run('finetune', 'lora', { ...QUICK, epochs: 1, method: lora }, out);
     expect((await readBundle(merged.folder)).manifest.parameters.total).toBe(
       (await readBundle(out)).manifest.parameters.total,
     );
@@ -118,7 +98,7 @@ describe('factorize', () => {
       'prune',
       'pruned',
       {
-        ...training,
+        ...QUICK,
         granularity: { type: 'weight' },
         target: 0.3,
         scope: 'matrix',
@@ -153,7 +133,7 @@ describe('factorize', () => {
       once.folder,
     );
     expect(more.result.sections.map(({ title }) => title)).toContain('Chosen, but not factorized');
-    await expect(run('prune', 'neurons', { ...training, epochs: 1 }, once.folder)).rejects.toMatchObject({
+    await expect(run('prune', 'neurons', { ...QUICK, epochs: 1 }, once.folder)).rejects.toMatchObject({
       code: 'export.rewritten',
     });
     const large = run('factorize', 'large', { ...quiet, method: 'svd', budget: { type: 'rank', rank: 30 } });

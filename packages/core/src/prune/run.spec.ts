@@ -1,9 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBundle, writeBundle } from '../bundle';
 import type { Manifest } from '../bundle';
-import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { figureOf, openWorkshop, QUICK, stageContext } from '../finetune/testing';
 import { factorizeIssues } from '../factorize/check';
 import { factorizeSchema } from '../factorize/config';
 import type { FactorizeConfig } from '../factorize/config';
@@ -24,16 +23,8 @@ const context = (name: string, model: string | undefined): StageContext =>
   stageContext(join(folder, name), dataset, model);
 const accuracyOf = (result: StageResult): number => figureOf(result, 'accuracy');
 
-const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
-
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'modelpress-prune-'));
-  dataset = writeColours(join(folder, 'data'));
-  const scratch = { layers: 2, hidden: 32, heads: 2, ffn: 64, vocabulary: 120 };
-  const config = STAGES.finetune.schema.parse({ ...training, epochs: 8, scratch });
-  const result = await STAGES.finetune.run(config, context('dense', undefined));
-  if (accuracyOf(result) < 0.95) throw new Error('The dense model did not learn its task.');
-  trained = join(folder, 'dense', 'output', result.model!);
+  ({ folder, dataset, trained } = await openWorkshop());
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -41,7 +32,7 @@ async function prune(
   name: string,
   settings: object,
 ): Promise<{ result: StageResult; folder: string; accuracy: number }> {
-  const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });
+  const config = STAGES.prune.schema.parse({ ...QUICK, epochs: 3, pruningEpochs: 1, ...settings });
   const result = await STAGES.prune.run(config, context(name, trained));
   return { result, folder: join(folder, name, 'output', result.model!), accuracy: accuracyOf(result) };
 }
@@ -61,7 +52,7 @@ describe('neuron pruning', () => {
       of.structure!.layers.reduce((sum, { queryDims }) => sum + queryDims.reduce((a, b) => a + b, 0), 0);
     expect(queries(manifest)).toBeLessThan(queries(dense.manifest));
 
-    const config = STAGES.prune.schema.parse({ ...training, epochs: 2, pruningEpochs: 1, target: 0.3 });
+    const config = STAGES.prune.schema.parse({ ...QUICK, epochs: 2, pruningEpochs: 1, target: 0.3 });
     const again = await STAGES.prune.run(config, context('again', once));
     const smaller = await readBundle(join(folder, 'again', 'output', again.model!));
     expect(smaller.manifest.parameters.total).toBeLessThan(manifest.parameters.total);
@@ -71,7 +62,7 @@ describe('neuron pruning', () => {
     const { bundle } = await importOnnx(trained, { keepGraph: true, task: 'classification' });
     const { labels } = await readBundle(trained);
     await writeBundle(join(folder, 'foreign'), { ...bundle, labels });
-    const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, target: 0.5 });
+    const config = STAGES.prune.schema.parse({ ...QUICK, epochs: 3, pruningEpochs: 1, target: 0.5 });
     const result = await STAGES.prune.run(config, context('foreign-run', join(folder, 'foreign')));
     expect(accuracyOf(result)).toBeGreaterThan(0.9);
     const { manifest } = await readBundle(join(folder, 'foreign-run', 'output', result.model!));
@@ -94,7 +85,7 @@ describe('neuron pruning', () => {
     const tables = manifest.components.filter(({ component }) => component === 'embeddings');
     expect(tables.map(({ weight }) => model.graph.value(weight).constant!.dims[1])).toEqual([16, 16, 16]);
     expect(accuracy).toBeGreaterThan(0.9);
-    const config = STAGES.prune.schema.parse({ ...training, epochs: 1, pruningEpochs: 1, target: 0, hidden: 0.25 });
+    const config = STAGES.prune.schema.parse({ ...QUICK, epochs: 1, pruningEpochs: 1, target: 0, hidden: 0.25 });
     const again = await STAGES.prune.run(config, context('hidden-again', out));
     const smaller = await readBundle(join(folder, 'hidden-again', 'output', again.model!));
     expect(smaller.manifest.structure!.hidden).toBe(12);
@@ -123,7 +114,7 @@ describe('neuron pruning', () => {
       const next = await stage.run(stage.schema.parse(settings), context(`outputs-${type}`, model));
       return join(folder, `outputs-${type}`, 'output', next.model!);
     };
-    const again = { ...training, epochs: 1, pruningEpochs: 1, target: 0, targets: { W_AO: 0.2, W_O: 0.2 } };
+    const again = { ...QUICK, epochs: 1, pruningEpochs: 1, target: 0, targets: { W_AO: 0.2, W_O: 0.2 } };
     const smaller = await after('prune', again, out);
     expect(await outputsIn(smaller)).toBeLessThan(await outputsIn(out));
     const thin = await after('factorize', { calibrationRows: 20, minimumRank: 1, multipleOf: 1 }, smaller);
@@ -276,7 +267,7 @@ describe('a run that is stopped and resumed', () => {
     ['ticket', { ...weights, target: 0.5, epochs: 1, rewind: { epochs: 1, toStep: 5 } }, 8],
   ])('gives the same model (%s)', async (name, settings, stopAt) => {
     const { folder: whole } = await prune(`whole-${name}`, settings);
-    const config = STAGES.prune.schema.parse({ ...training, epochs: 3, pruningEpochs: 1, ...settings });
+    const config = STAGES.prune.schema.parse({ ...QUICK, epochs: 3, pruningEpochs: 1, ...settings });
     const abort = new AbortController();
     const metric: StageContext['metric'] = (_, step) => {
       if (step === stopAt) abort.abort();
@@ -301,7 +292,7 @@ describe('targets by sensitivity', () => {
     const ranked = await STAGES.sensitivity.run(analysis, context('ranked', trained));
     const model = join(folder, 'ranked', 'output', ranked.model!);
     const previews = { model: (await readBundle(model)).manifest, datasets: {} };
-    const settings = { ...training, target: 0.4, bySensitivity: true };
+    const settings = { ...QUICK, target: 0.4, bySensitivity: true };
     expect(pruneIssues(pruneSchema.parse(settings), previews)).toEqual([]);
     const sensitive = await STAGES.prune.run(STAGES.prune.schema.parse(settings), context('sensitive', model));
     expect(accuracyOf(sensitive)).toBeGreaterThan(0.9);
@@ -313,7 +304,7 @@ describe('targets by sensitivity', () => {
     expect(parseFloat(String(least[1]))).toBeGreaterThanOrEqual(parseFloat(String(worst[1])));
 
     const thin = factorizeSchema.parse({
-      ...training,
+      ...QUICK,
       epochs: 0,
       method: 'svd',
       minimumRank: 1,

@@ -1,7 +1,7 @@
 /** @file Which texts calibrate a model, and those texts as its inputs. */
 import { createHash } from 'node:crypto';
 import { withTokens } from '../evaluate/predict';
-import { readLabels, readManifest } from '../bundle';
+import { foreignLabels, readLabels, readManifest } from '../bundle';
 import { invalid } from '../errors';
 import { Batches, readDatasetInfo } from '../text';
 import type { DatasetInfo, Split } from '../text';
@@ -26,10 +26,6 @@ export function calibrationSplit({ splits }: DatasetInfo, dedicated: boolean): S
   const order = dedicated ? (['train', 'dev', 'test'] as const) : (['dev', 'train'] as const);
   return order.find((split) => (splits[split]?.rows ?? 0) > 0);
 }
-
-/** Labels of the data that the model does not have. */
-export const foreignLabels = (model: readonly string[], data: readonly string[]): string[] =>
-  model.length === 0 ? [] : data.filter((label) => !model.includes(label));
 
 /**
  * Hands calibration rows to `use`.

@@ -1,14 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { checkGradients } from '../autodiff/gradient-check';
 import { readBundle } from '../bundle';
-import type { Bundle } from '../bundle';
 import { predict } from '../evaluate';
-import { figureOf, stageContext, writeColours } from '../finetune/testing';
+import { figureOf, openWorkshop, QUICK } from '../finetune/testing';
+import type { RunStage } from '../finetune/testing';
 import { ortRuntime } from '../runtime';
 import { STAGES } from '../stages';
-import type { StageContext, StageResult, StageType } from '../stages';
 import { readDatasetInfo } from '../text';
 import { estimateShare, shareIssues } from './check';
 import { shareSchema } from './config';
@@ -16,39 +13,13 @@ import { shareSchema } from './config';
 let folder: string;
 let dataset: string;
 let trained: string;
-
-const training = { batchSize: 16, maxLength: 8, optimizer: { learningRate: 3e-3 }, dropout: 0 };
-
-interface Run {
-  readonly result: StageResult;
-  readonly folder: string;
-  readonly accuracy: number;
-  readonly read: () => Promise<Bundle>;
-}
-
-async function run(
-  type: StageType,
-  name: string,
-  settings: object,
-  model: string | undefined = trained,
-  given: Partial<StageContext> = {},
-): Promise<Run> {
-  const context = { ...stageContext(join(folder, name), dataset, model), ...given };
-  const result = await STAGES[type].run(STAGES[type].schema.parse(settings), context);
-  const out = join(folder, name, 'output', result.model ?? '');
-  return { result, folder: out, accuracy: figureOf(result, 'accuracy'), read: () => readBundle(out) };
-}
+let run: RunStage;
 
 const evaluated = async (name: string, model: string): Promise<number> =>
   (await run('evaluate', name, {}, model)).accuracy;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'modelpress-share-'));
-  dataset = writeColours(join(folder, 'data'));
-  const scratch = { layers: 2, hidden: 32, heads: 2, ffn: 64, vocabulary: 120 };
-  const dense = await run('finetune', 'dense', { ...training, epochs: 8, scratch }, undefined);
-  if (dense.accuracy < 0.95) throw new Error('The dense model did not learn its task.');
-  trained = dense.folder;
+  ({ folder, dataset, trained, run } = await openWorkshop());
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -78,12 +49,12 @@ describe('layers that share a matrix', () => {
     expect(made.manifest.parameters.total).toBe(before.manifest.parameters.total - elements);
     expect(figureOf(plain.result, 'bytes.model')).toBeLessThan(4 * before.manifest.parameters.total);
 
-    const recovered = await run('share', 'recovered', { ...training, share, epochs: 4, distill: {} });
+    const recovered = await run('share', 'recovered', { ...QUICK, share, epochs: 4, distill: {} });
     expect(recovered.accuracy).toBeGreaterThan(0.95);
-    const tuned = await run('finetune', 'tuned', { ...training, epochs: 1 }, recovered.folder);
+    const tuned = await run('finetune', 'tuned', { ...QUICK, epochs: 1 }, recovered.folder);
     const small = await run('quantize', 'int8', {}, tuned.folder);
     const settings = { granularity: { type: 'weight' }, target: 0.3, scope: 'matrix', epochs: 0, pruningEpochs: 0 };
-    const pruned = await run('prune', 'pruned', { ...training, ...settings }, tuned.folder);
+    const pruned = await run('prune', 'pruned', { ...QUICK, ...settings }, tuned.folder);
     for (const { read, folder: out } of [recovered, tuned, small, pruned]) {
       const { manifest } = await read();
       const weights = manifest.components.filter(({ component }) => component === 'W_I').map(({ weight }) => weight);
@@ -95,9 +66,9 @@ describe('layers that share a matrix', () => {
 
   it('cannot lose neurons, be adapted each alone or be built anew', async () => {
     const { folder: out } = await run('share', 'plain', { share });
-    const neurons = run('prune', 'neurons', { ...training, epochs: 1 }, out);
+    const neurons = run('prune', 'neurons', { ...QUICK, epochs: 1 }, out);
     await expect(neurons).rejects.toMatchObject({ code: 'export.rewritten' });
-    const lora = run('finetune', 'lora', { ...training, epochs: 1, method: { type: 'lora' } }, out);
+    const lora = run('finetune', 'lora', { ...QUICK, epochs: 1, method: { type: 'lora' } }, out);
     await expect(lora).rejects.toMatchObject({ code: 'adapt.shared' });
     const factors = { method: 'svd', components: ['W_I'], budget: { type: 'rank', rank: 4 } };
     const thin = await (await run('factorize', 'thin', factors, out)).read();
@@ -137,7 +108,7 @@ describe('codebooks', () => {
     'of 1 bit recover by training (%s), and can be fine-tuned as they are',
     async (train) => {
       const lost = await run('share', `one-${train}`, share(1));
-      const settings = { ...training, ...share(1, { train }), epochs: 4, distill: {} };
+      const settings = { ...QUICK, ...share(1, { train }), epochs: 4, distill: {} };
       const recovered = await run('share', `trained-${train}`, settings);
       expect(await evaluated(`after-${train}`, recovered.folder)).toBeGreaterThan(
         await evaluated(`before-${train}`, lost.folder),
@@ -146,7 +117,7 @@ describe('codebooks', () => {
       const book = manifest.codebooks!.find(({ component }) => component === 'W_I')!;
       expect(model.graph.value(book.centroids).constant!.dims).toEqual([2]);
       if (train === 'centroids') return;
-      const tuned = await (await run('finetune', 'tuned-codes', { ...training, epochs: 1 }, recovered.folder)).read();
+      const tuned = await (await run('finetune', 'tuned-codes', { ...QUICK, epochs: 1 }, recovered.folder)).read();
       expect(tuned.manifest.codebooks).toEqual(manifest.codebooks);
       const codes = (bundle: typeof tuned): Uint8Array => bundle.model.graph.value(book.codes).constant!.bytes;
       expect(codes(tuned)).toEqual(codes({ ...tuned, model }));
@@ -167,14 +138,14 @@ describe('codebooks', () => {
   });
 
   it('says what the dev score was of the weights that it stores', async () => {
-    const { accuracy, folder: out } = await run('share', 'scored', { ...training, ...share(4), epochs: 1 });
+    const { accuracy, folder: out } = await run('share', 'scored', { ...QUICK, ...share(4), epochs: 1 });
     expect(await evaluated('scored-again', out)).toBeCloseTo(accuracy, 1);
   });
 
   it('refuses at run time what is stored as codes already, and stops when told', async () => {
     const { folder: out } = await run('share', 'once', share(4));
     await expect(run('share', 'twice', share(4), out)).rejects.toMatchObject({ code: 'share.nothing' });
-    await expect(run('prune', 'coded', { ...training, epochs: 1 }, out)).rejects.toMatchObject({
+    await expect(run('prune', 'coded', { ...QUICK, epochs: 1 }, out)).rejects.toMatchObject({
       code: 'export.rewritten',
     });
     const stopped = run('share', 'stopped', share(4), trained, { signal: AbortSignal.abort() });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readManifest } from '../bundle';
+import { foreignLabels, labelsOf, readManifest } from '../bundle';
 import type { Manifest } from '../bundle';
 import { invalid, ModelpressError, unsupported } from '../errors';
 import { measureRobustness, PERTURBATIONS, predict, scoreRegression } from '../evaluate';
@@ -82,7 +82,7 @@ function check(
   if (maxLength !== undefined && maxLength > model.maxLength) {
     issue('maxLength', 'too-long', `The model takes at most ${model.maxLength} tokens.`);
   }
-  const foreign = data && !isLanguageModel ? labelsMissingIn(model, data.labels) : [];
+  const foreign = data && !isLanguageModel ? foreignLabels(labelsOf(model), data.labels) : [];
   if (foreign.length > 0) {
     issue(
       '',
@@ -91,13 +91,6 @@ function check(
     );
   }
   return issues;
-}
-
-/** Labels of the data that the model has no class for, where its classes are known. */
-function labelsMissingIn({ config: { id2label } }: Manifest, labels: readonly string[]): string[] {
-  if (typeof id2label !== 'object' || id2label === null) return [];
-  const known = new Set<unknown>(Object.values(id2label));
-  return labels.filter((label) => !known.has(label));
 }
 
 async function run(config: EvaluateConfig, context: StageContext): Promise<StageResult> {
@@ -208,7 +201,7 @@ async function both<T>(
 /** Why the original model's figures on this data would say nothing about the result's. */
 function strangeness(original: Manifest, result: Manifest, labels: readonly string[]): string | undefined {
   if (original.task !== result.task) return `it is a model for ${original.task}, not for ${result.task}`;
-  const lacking = labelsMissingIn(original, labels);
-  if (lacking.length <= labelsMissingIn(result, labels).length) return undefined;
+  const lacking = foreignLabels(labelsOf(original), labels);
+  if (lacking.length <= foreignLabels(labelsOf(result), labels).length) return undefined;
   return `it does not know the labels ${lacking.slice(0, 5).join(', ')}${lacking.length > 5 ? ' ...' : ''}`;
 }

@@ -1,10 +1,10 @@
 /** @file What can be said of a quantization before it runs: refusals and expectations. */
 import { int8Warning, readEnvironment } from '../bench/environment';
-import { labelsOf } from '../bundle/manifest';
+import { foreignLabels, labelsOf } from '../bundle/manifest';
 import type { Manifest, Task } from '../bundle/manifest';
 import { calibrates, weightSettings } from '../quantize/config';
 import type { QuantizeConfig } from '../quantize/config';
-import { calibrationSplit, foreignLabels, foreignMessage, noRows } from '../quantize/calibration-rows';
+import { calibrationSplit, foreignMessage, noRows } from '../quantize/calibration-rows';
 import { NO_CALIBRATION_DATA } from '../quantize/prepare';
 import { parameterShares } from './parameter-shares';
 import type { Estimate, Issue, StagePreview } from './stage';
