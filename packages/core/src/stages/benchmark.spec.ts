@@ -99,6 +99,14 @@ describe('benchmark stage', () => {
     ]);
   });
 
+  it('measures as far as the model goes unless it is told how far', async () => {
+    const settings = config({ batches: [1], seconds: 0.1, minRounds: 3, warmup: 0, memory: false });
+    expect(benchmarkStage.check?.(settings, { model: await readManifest(model), datasets: {} })).toEqual([]);
+    const { measurements } = await benchmarkStage.run(settings, testContext({ model }));
+    const timed = measurements.filter(({ metric }) => metric === 'latency.p50');
+    expect(timed.map(({ context }) => context.sequence)).toEqual([32]); // of 32 and 128
+  });
+
   it('refuses sequences that the model does not take', async () => {
     const settings = config({ sequences: [16, 64] });
     const preview = { model: await readManifest(model), datasets: {} };

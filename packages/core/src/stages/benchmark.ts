@@ -18,7 +18,12 @@ import type { Estimate, Issue, StageContext, StageDefinition, StagePreview, Stag
 
 const schema = z.strictObject({
   batches: z.array(z.int().min(1).max(1024)).min(1).max(8).default([1, 8]).describe('Rows fed at once.'),
-  sequences: z.array(z.int().min(1)).min(1).max(8).default([32, 128]).describe('Tokens of each row, without padding.'),
+  sequences: z
+    .array(z.int().min(1))
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('Tokens of each row, without padding; default: 32 and 128, or the most that the models take.'),
   threads: z
     .array(z.int().min(1).max(256))
     .max(4)
@@ -61,6 +66,14 @@ const schema = z.strictObject({
   compressed: z.boolean().default(true).describe('Also state the size after gzip, which is what zeros save on disk.'),
 });
 export type BenchmarkConfig = z.infer<typeof schema>;
+/** With the lengths that are measured. */
+type Grid = Omit<BenchmarkConfig, 'sequences'> & { readonly sequences: readonly number[] };
+
+const DEFAULT_SEQUENCES = [32, 128];
+
+/** The lengths asked for, or the default ones as far as models of this length go. */
+const sequencesFor = ({ sequences }: BenchmarkConfig, maxLength = Number.POSITIVE_INFINITY): readonly number[] =>
+  sequences ?? [...new Set(DEFAULT_SEQUENCES.map((sequence) => Math.min(sequence, maxLength)))];
 
 /** Texts that the end-to-end timing goes through. */
 const TEXTS = 256;
@@ -73,7 +86,7 @@ export const benchmarkStage: StageDefinition<BenchmarkConfig> = {
   schema,
   needs: { model: true, baseline: true, datasets: [], optionalDatasets: ['data'] },
   makesModel: false,
-  measures: ({ batches, sequences }) => ({ bytes: true, latency: { batches, sequences } }),
+  measures: (config) => ({ bytes: true, latency: { batches: config.batches, sequences: sequencesFor(config) } }),
   check,
   estimate,
   run,
@@ -84,7 +97,7 @@ function check(
   { model }: StagePreview,
 ): readonly Issue[] {
   const issues: Issue[] = [...servingIssues(runtime, precision)];
-  sequences.forEach((sequence, i) => {
+  sequences?.forEach((sequence, i) => {
     if (!model || sequence <= model.maxLength) return;
     const message = `The model takes at most ${model.maxLength} tokens.`;
     issues.push({ path: `sequences[${i}]`, code: 'too-long', message });
@@ -94,21 +107,23 @@ function check(
   return issues;
 }
 
-function estimate({ batches, sequences, threads, seconds, endToEnd }: BenchmarkConfig): Estimate {
-  const cells = batches.length * (sequences.length + Number(endToEnd)) * Math.max(1, threads.length);
+function estimate(config: BenchmarkConfig, { model }: StagePreview): Estimate {
+  const { batches, threads, seconds, endToEnd } = config;
+  const cells =
+    batches.length * (sequencesFor(config, model?.maxLength).length + Number(endToEnd)) * Math.max(1, threads.length);
   return { seconds: 10 + cells * seconds * 1.3, notes: [] };
 }
 
-async function run(config: BenchmarkConfig, context: StageContext): Promise<StageResult> {
+async function run(asked: BenchmarkConfig, context: StageContext): Promise<StageResult> {
   if (context.model === undefined) throw invalid('stage.model', 'The benchmark stage needs a model.');
-  const candidate = await Subject.open(context.model, config.runtime, config.precision);
+  const candidate = await Subject.open(context.model, asked.runtime, asked.precision);
   // In bf16 a model is also compared with itself as it is stored.
   const isOther = context.baseline !== context.model || candidate.serving.precision === 'bf16';
   const baseline =
-    context.baseline !== undefined && isOther ? await Subject.open(context.baseline, config.runtime) : undefined;
-  for (const subject of [candidate, baseline]) {
-    if (subject) config.sequences.forEach((sequence) => requireLength(subject.manifest, sequence));
-  }
+    context.baseline !== undefined && isOther ? await Subject.open(context.baseline, asked.runtime) : undefined;
+  const manifests = [candidate, baseline].flatMap((subject) => subject?.manifest ?? []);
+  const config = { ...asked, sequences: sequencesFor(asked, Math.min(...manifests.map(({ maxLength }) => maxLength))) };
+  for (const manifest of manifests) config.sequences.forEach((sequence) => requireLength(manifest, sequence));
   const threads = config.threads.length > 0 ? config.threads : [context.threads];
   const environment = readEnvironment(Math.max(...threads));
   const models: MeasuredModel[] = [await measureModel('candidate', candidate, config, context)];
@@ -138,7 +153,7 @@ const runtimeWarnings = (subjects: readonly (Subject | undefined)[]): string[] =
 async function measureModel(
   subject: MeasuredModel['subject'],
   model: Subject,
-  config: BenchmarkConfig,
+  config: Grid,
   context: StageContext,
 ): Promise<MeasuredModel> {
   const { signal, threads } = context;
@@ -171,7 +186,7 @@ async function measureModel(
 
 /** Texts of the data set's last split, if end-to-end timing is wanted and possible. */
 async function readTexts(
-  { endToEnd }: BenchmarkConfig,
+  { endToEnd }: Grid,
   { datasets: { data } }: StageContext,
   subjects: readonly (Subject | undefined)[],
 ): Promise<readonly TextRow[] | undefined> {
