@@ -3,7 +3,7 @@ import type { PruneConfig } from './config';
 import { pruningSteps, sparsityAt } from './schedule';
 import type { SparsitySchedule } from './schedule';
 
-/** Steps at learning rate 0 that importance is measured on when nothing is trained. */
+/** Steps that importance is measured on at least; at learning rate 0 when nothing is trained. */
 const CALIBRATION_STEPS = 20;
 
 export interface PruningPhases {
@@ -31,9 +31,11 @@ export function pruningPhases(config: PruneConfig, stepsPerEpoch: number): Pruni
     lastStep,
   };
   const due = new Set(oneShot ? [lastStep] : pruningSteps(schedule, stepsPerEpoch, config.stepsPerEpoch));
+  // Importance of the warm-up is that of other weights.
+  const measuredFrom = Math.min(firstStep, lastStep - CALIBRATION_STEPS);
   return {
     dueAfter: (step) => (due.has(step) ? (step >= lastStep ? 1 : sparsityAt(schedule, step)) : undefined),
-    measures: (step) => step <= lastStep,
+    measures: (step) => step > measuredFrom && step <= lastStep,
     isComplete: (step) => step >= lastStep,
     recoveryFrom: lastStep / stepsPerEpoch,
   };

@@ -111,6 +111,16 @@ describe('sparsity schedule', () => {
     ]);
     expect(phases.recoveryFrom).toBe(6);
   });
+
+  it('measures importance in the pruning phase, and over some steps of the warm-up where that is too short', () => {
+    const measured = (settings: object): number[] => {
+      const phases = pruningPhases(pruneSchema.parse({ epochs: 8, warmupEpochs: 2, ...settings }), 100);
+      const steps = Array.from({ length: 800 }, (_, step) => step).filter((step) => phases.measures(step));
+      return [steps[0], steps.at(-1)!];
+    };
+    expect(measured({ pruningEpochs: 4 })).toEqual([201, 600]);
+    expect(measured({ shape: 'one-shot', pruningEpochs: 0 })).toEqual([182, 201]);
+  });
 });
 
 describeWithShared('against the reference masks', () => {
