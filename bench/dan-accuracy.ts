@@ -8,7 +8,7 @@
  *
  * Data, teachers and students are kept in --keep and not made again.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { writeBundle } from '../packages/core/src/bundle';
@@ -150,6 +150,7 @@ async function student(folder: string, setting: Setting, seed: number): Promise<
     log: (level, message) => console.error(`${home}: ${level}: ${message}`),
     ...quiet,
   });
+  rmSync(checkpoints, { recursive: true }); // as large as the table three times
   return model;
 }
 
