@@ -4,7 +4,7 @@
  * the test splits. SST-2 also has unlabelled texts: sentences of IMDB reviews.
  *
  *   node --require ./tools/register-typescript.cjs bench/dan-accuracy.ts --model DIR --data ../shared/data --keep DIR \
- *     [--only trec,snips] [--most 100000] [--epochs 6] [--seeds 0,1] [--student '{"dimension":512}'] [--threads 2]
+ *     [--only trec,snips] [--texts 20] [--most 100000] [--epochs 6] [--seeds 0,1] [--student '{"dimension":512}'] [--threads 2]
  *
  * Data, teachers and students are kept in --keep and not made again.
  */
@@ -29,6 +29,7 @@ const { values: args } = parseArgs({
     data: { type: 'string', default: '../shared/data' },
     keep: { type: 'string' },
     only: { type: 'string', default: 'trec,sst2,ag_news,snips,clinc150' },
+    texts: { type: 'string', default: '20' },
     most: { type: 'string', default: '100000' },
     epochs: { type: 'string', default: '6' },
     seeds: { type: 'string', default: '0' },
@@ -70,11 +71,14 @@ const SETS: Readonly<Record<string, DataSet>> = {
   clinc150: { import: { source: join(args.data, 'clinc150') }, teacher: { epochs: 4, learningRate: 2e-4 } },
 };
 
+/** Made-up texts for each training text, and in all. */
+const augment = { texts: Number(args.texts), most: Number(args.most) };
+
 /** From labels alone, distilled, and the better of distilled and then fine-tuned on dev. */
 const SETTINGS = {
-  scratch: (most: number) => ({ weight: 0, epochs: 20, fineTune: { epochs: 0 }, augment: { texts: 0, most } }),
-  distilled: (most: number) => ({ epochs: Number(args.epochs), augment: { texts: 20, most }, fineTune: { epochs: 0 } }),
-  tuned: (most: number) => ({ epochs: Number(args.epochs), augment: { texts: 20, most }, fineTune: { epochs: 3 } }),
+  scratch: { weight: 0, epochs: 20, fineTune: { epochs: 0 }, augment: { texts: 0 } },
+  distilled: { epochs: Number(args.epochs), augment, fineTune: { epochs: 0 } },
+  tuned: { epochs: Number(args.epochs), augment, fineTune: { epochs: 3 } },
 };
 type Setting = keyof typeof SETTINGS;
 
@@ -133,7 +137,7 @@ async function student(folder: string, setting: Setting, seed: number): Promise<
     batchSize: 64,
     maxLength: 64,
     precision: 'bf16',
-    ...SETTINGS[setting](Number(args.most)),
+    ...SETTINGS[setting],
   };
   const teacher = join(folder, 'teacher');
   const unlabelled = join(folder, 'unlabelled');
