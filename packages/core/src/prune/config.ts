@@ -109,8 +109,10 @@ export const pruneSchema = trainingSchema.extend({
   scoreLearningRate: z
     .number()
     .positive()
-    .default(0.01)
-    .describe('Learning rate of trained scores (movement, pst, l0).'),
+    .optional()
+    .describe(
+      "Learning rate of trained scores; default 0.01 for movement and l0, the optimizer's for pst, whose scores are added to |W|.",
+    ),
   pst: z
     .strictObject({
       rank: z.int().min(1).max(256).default(8).describe('Rank of the scores A B.'),

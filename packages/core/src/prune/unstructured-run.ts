@@ -188,6 +188,8 @@ async function withScores(
     ...loss,
     loss: (build, outputs) => build.op('Add', [loss.loss(build, outputs), l0Penalty(build, scored, config.l0Penalty)]),
   };
+  const scoreRate =
+    config.scoreLearningRate ?? (importance === 'pst' ? config.optimizer.learningRate : FREE_SCORE_RATE);
   const mayKeep = completion(phases);
   const options = {
     manifest,
@@ -198,7 +200,7 @@ async function withScores(
     config,
     feeds,
     learningRateFactor: (name: string) =>
-      isScore(name) && !isUpdate(name) ? config.scoreLearningRate / config.optimizer.learningRate : 1,
+      isScore(name) && !isUpdate(name) ? scoreRate / config.optimizer.learningRate : 1,
     hooks: (trainer: Trainer) => mayKeep.watch(hooks(trainer)),
     mayKeep: mayKeep.isComplete,
   };
@@ -210,6 +212,9 @@ async function withScores(
     };
   });
 }
+
+/** Of scores that stand alone. PST's move the ranking of weights of a few hundredths: they want the rate of weights. */
+const FREE_SCORE_RATE = 0.01;
 
 /** PST's U and V change weights, not scores. */
 const isUpdate = (name: string): boolean => /\.pst_[uv]$/.test(name);
