@@ -3,7 +3,7 @@ import type { Manifest } from '../bundle/manifest';
 import { MAX_NGRAMS } from '../dan/bundle';
 import type { Issue, OnQuantized, StagePreview } from '../stages/stage';
 import type { DistillConfig } from './config';
-import { weightsMessage } from './teachers';
+import { cannotTeach, weightsProblem } from './teachers';
 
 export function distillIssues(config: DistillConfig, { model, datasets, teachers = [] }: StagePreview): Issue[] {
   const { student, mode } = config;
@@ -33,10 +33,8 @@ export function distillIssues(config: DistillConfig, { model, datasets, teachers
   if (student.type === 'model' && config.original > 0) {
     issue('original', 'only-teacher', 'The original model is the only teacher of the student "model".');
   }
-  const weights = config.teacherWeights?.length ?? teachers.length;
-  if (weights !== teachers.length) {
-    issue('teacherWeights', 'teacher-weights', weightsMessage(weights, teachers.length));
-  }
+  const weights = weightsProblem(config, teachers.length);
+  if (weights) issue('teacherWeights', 'teacher-weights', weights);
   for (const teacher of teachers) cannotTeach(teacher).forEach((problem) => issue('', problem.code, problem.message));
   // What teaches the student "model" is the original, of which nothing is known here.
   if (!model || student.type === 'model') return issues;
@@ -53,17 +51,6 @@ export function distillIssues(config: DistillConfig, { model, datasets, teachers
     });
   }
   return issues;
-}
-
-/** Why a model cannot teach. */
-function cannotTeach({ name, task, tokenizer }: Manifest): Pick<Issue, 'code' | 'message'>[] {
-  const isClassifier = task === 'classification' || task === 'pair-classification';
-  return [
-    ...(isClassifier ? [] : [{ code: 'task', message: `Only classifiers can teach; "${name}" does ${task}.` }]),
-    ...(tokenizer && tokenizer.kind !== 'ngram'
-      ? []
-      : [{ code: 'no-tokenizer', message: `The model "${name}" cannot teach: it does not read tokens.` }]),
-  ];
 }
 
 /** A quantized model can teach by its answers; what is read from its weights, or made of them, must be float. */

@@ -1,6 +1,6 @@
 /** @file Who teaches: the input model, the job's further teachers and its original model, each with its share. */
 import { readBundle } from '../bundle';
-import type { Bundle } from '../bundle';
+import type { Bundle, Manifest } from '../bundle';
 import { invalid, unsupported } from '../errors';
 import type { StageContext } from '../stages/stage';
 import type { DatasetInfo } from '../text';
@@ -50,11 +50,8 @@ function candidates(
   { student, original, teacherWeights }: DistillConfig,
   { model, baseline, teachers = [] }: Pick<StageContext, 'baseline' | 'teachers'> & { readonly model: string },
 ): [Candidate, ...Candidate[]] {
-  if (teacherWeights && teacherWeights.length !== teachers.length) {
-    throw invalid('distill.teacher-weights', weightsMessage(teacherWeights.length, teachers.length), {
-      field: 'teacherWeights',
-    });
-  }
+  const problem = weightsProblem({ teacherWeights }, teachers.length);
+  if (problem) throw invalid('distill.teacher-weights', problem, { field: 'teacherWeights' });
   const isStudent = student.type === 'model';
   if (baseline === undefined && (isStudent || original > 0)) {
     throw invalid('distill.no-original', 'The job has no original model that could teach.', {
@@ -75,20 +72,45 @@ function candidates(
   return [main, ...further, { folder: baseline!, weight: (sum * original) / (1 - original), field: 'original' }];
 }
 
-export const weightsMessage = (weights: number, teachers: number): string =>
-  `teacherWeights has ${weights} numbers, and the job has ${teachers} further teachers.`;
+/** What is wrong with the number of weights, or undefined. */
+export const weightsProblem = (
+  { teacherWeights }: Pick<DistillConfig, 'teacherWeights'>,
+  teachers: number,
+): string | undefined =>
+  teacherWeights && teacherWeights.length !== teachers
+    ? `teacherWeights has ${teacherWeights.length} numbers, and the job has ${teachers} further teachers.`
+    : undefined;
+
+/** Why a model cannot teach, whatever the data. */
+export function cannotTeach({
+  name,
+  task,
+  tokenizer,
+}: Manifest): { readonly code: 'task' | 'no-tokenizer'; readonly message: string }[] {
+  const isClassifier = task === 'classification' || task === 'pair-classification';
+  const readsTokens = tokenizer !== undefined && tokenizer.kind !== 'ngram';
+  return [
+    ...(isClassifier
+      ? []
+      : [{ code: 'task' as const, message: `Only classifiers can teach; "${name}" does ${task}.` }]),
+    ...(readsTokens
+      ? []
+      : [
+          {
+            code: 'no-tokenizer' as const,
+            message: `The model "${name}" cannot teach: it does not read tokens.`,
+          },
+        ]),
+  ];
+}
 
 /** @throws unsupported `distill.task`, invalid `distill.labels`, `distill.no-train-split`, `distill.tokenizer` */
 async function readTeacher({ folder, weight, field }: Candidate, data: DatasetInfo | undefined): Promise<Teacher> {
   const bundle = await readBundle(folder);
   const { manifest, labels } = bundle;
-  const { name, task, tokenizer } = manifest;
-  if (task !== 'classification' && task !== 'pair-classification') {
-    throw unsupported('distill.task', `Only classifiers can teach; "${name}" does ${task}.`, { field });
-  }
-  if (!tokenizer || tokenizer.kind === 'ngram') {
-    throw invalid('distill.tokenizer', `The model "${name}" cannot teach: it does not read tokens.`, { field });
-  }
+  const [problem] = cannotTeach(manifest);
+  if (problem?.code === 'task') throw unsupported('distill.task', problem.message, { field });
+  if (problem) throw invalid('distill.tokenizer', problem.message, { field });
   if (data && !data.splits.train) {
     throw invalid('distill.no-train-split', `The data set "${data.name}" has no train split to learn from.`, {
       field: 'datasets.data',
@@ -98,7 +120,7 @@ async function readTeacher({ folder, weight, field }: Candidate, data: DatasetIn
   if (missing.length === 0) return { folder, bundle, weight };
   throw invalid(
     'distill.labels',
-    `The teacher "${name}" does not know the labels ${missing.slice(0, 5).join(', ')}: fine-tune it on this data first.`,
+    `The teacher "${manifest.name}" does not know the labels ${missing.slice(0, 5).join(', ')}: fine-tune it on this data first.`,
     { field: 'datasets.data' },
   );
 }

@@ -64,7 +64,7 @@ export interface Plan {
 
 export const previewOf = ({ model, teachers, datasets }: PlanInput): StagePreview => ({
   ...(model === undefined ? {} : { model: model.manifest }),
-  ...(teachers.length === 0 ? {} : { teachers: teachers.map(({ manifest }) => manifest) }),
+  teachers: teachers.map(({ manifest }) => manifest),
   datasets: Object.fromEntries(Object.entries(datasets).map(([role, { info }]) => [role, info])),
 });
 

@@ -101,6 +101,30 @@ describe('a job', () => {
     expect(bytes?.baseline).toBe('baseTASK'.length);
   });
 
+  it('gives a stage the teachers of the job in their order', async () => {
+    const teachers = [];
+    for (const content of ['second', 'third']) {
+      const folder = await folderWith('model.txt', content);
+      teachers.push(
+        await stack.service.models.create(stack.projectId, { name: content, folder, manifest: testManifest }),
+      );
+    }
+    const teacherIds = teachers.map(({ id }) => id);
+    const input = { recipe: recipe([{ type: 'learn' }]), modelId: model.id, datasets: {} };
+    const job = await stack.service.jobs.submit(stack.projectId, { ...input, teacherIds });
+    const done = await stack.jobEnd(job.id);
+    expect(done).toMatchObject({ state: 'succeeded', teacherIds });
+    expect(await outputText(done, 'learn')).toMatch(/\+second\+third$/);
+    expect((await stack.service.jobs.clone(stack.projectId, job.id)).stages).toMatchObject([{ reused: true }]);
+    await expect(stack.service.models.delete(stack.projectId, teacherIds[1])).rejects.toMatchObject({
+      code: 'model.in-use',
+    });
+    const wrong = { ...input, teacherIds: [...teacherIds, '0'] };
+    await expect(stack.service.jobs.submit(stack.projectId, wrong)).rejects.toMatchObject({
+      details: { field: 'teacherIds[2]' },
+    });
+  });
+
   // PostgreSQL's jsonb puts shorter keys first: the order of a sweep's paths does not outlive it.
   it('reports every variant of a sweep with the values that it ran with', async () => {
     const sweep = { 'measure.config.accuracy': [0.5, 0.6, 0.7], 'append.seed': [1, 2] };
@@ -356,30 +380,6 @@ describe('a job that cannot run', () => {
       }),
     );
     expect(error).toMatchObject({ code: 'job.invalid', details: { field: 'datasets.data' } });
-  });
-
-  it('gives a stage the teachers of the job in their order', async () => {
-    const teachers = [];
-    for (const content of ['second', 'third']) {
-      const folder = await folderWith('model.txt', content);
-      teachers.push(
-        await stack.service.models.create(stack.projectId, { name: content, folder, manifest: testManifest }),
-      );
-    }
-    const teacherIds = teachers.map(({ id }) => id);
-    const input = { recipe: recipe([{ type: 'learn' }]), modelId: model.id, datasets: {} };
-    const job = await stack.service.jobs.submit(stack.projectId, { ...input, teacherIds });
-    const done = await stack.jobEnd(job.id);
-    expect(done).toMatchObject({ state: 'succeeded', teacherIds });
-    expect(await outputText(done, 'learn')).toMatch(/\+second\+third$/);
-    expect((await stack.service.jobs.clone(stack.projectId, job.id)).stages).toMatchObject([{ reused: true }]);
-    await expect(stack.service.models.delete(stack.projectId, teacherIds[1])).rejects.toMatchObject({
-      code: 'model.in-use',
-    });
-    const wrong = { ...input, teacherIds: [...teacherIds, '0'] };
-    expect(await rejected(stack.service.jobs.submit(stack.projectId, wrong))).toMatchObject({
-      details: { field: 'teacherIds[2]' },
-    });
   });
 
   it('is refused for what belongs to another project', async () => {
