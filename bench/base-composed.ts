@@ -4,9 +4,10 @@
  * All versions run in turns in one process, so a busy machine slows all alike.
  *
  *   node --require ./tools/register-typescript.cjs bench/base-composed.ts [--target 0.6] [--hidden 0.25] [--threads 1]
- *        [--seconds 60] [--layers 12] [--width 768]
+ *        [--seconds 60] [--layers 12] [--width 768] [--as-exported]
  *
- * --hidden is the share of hidden dimensions that the last two versions lose besides the neurons.
+ * --hidden is the share of hidden dimensions that the last two versions lose besides the neurons. --as-exported adds every
+ * version with its residual additions as other exporters write them, as Add, which ONNX Runtime fuses (docs/serving.md).
  */
 import { parseArgs } from 'node:util';
 import { readEnvironment } from '../packages/core/src/bench/environment';
@@ -19,6 +20,8 @@ import { clone } from '../packages/core/src/graph';
 import type { Model } from '../packages/core/src/graph';
 import { costOf } from '../packages/core/src/graph/cost';
 import { createTransformer, transformerConfig } from '../packages/core/src/models';
+import { writeModel } from '../packages/core/src/onnx';
+import { withAdd } from '../packages/core/src/onnx/testing';
 import { specialise } from '../packages/core/src/passes';
 import { equalHeads } from '../packages/core/src/prune/equal-heads';
 import { keepPlan, selectNeurons } from '../packages/core/src/prune/neurons';
@@ -37,6 +40,7 @@ const { values: args } = parseArgs({
     seconds: { type: 'string', default: '60' },
     layers: { type: 'string', default: '12' },
     width: { type: 'string', default: '768' },
+    'as-exported': { type: 'boolean', default: false },
   },
 });
 const threads = Number(args.threads);
@@ -77,6 +81,8 @@ function pruned(bundle: Bundle, target: number, hidden: number): Bundle {
 interface Version {
   readonly name: string;
   readonly model: Model;
+  /** What runs. */
+  readonly file: Uint8Array;
   /** Of 1x128 against the dense model; int8 operations count as float ones. */
   readonly flops: number;
 }
@@ -88,15 +94,20 @@ async function versions(name: string, { model }: Bundle): Promise<Version[]> {
   quantizeDynamicInt8(int8, { form });
   const dims = model.graph.inputs.map((input) => [input.name, [1, 128]] as const);
   const { flops } = costOf(specialise(clone(model), Object.fromEntries(dims)));
-  return [
-    { name: `${name}, fp32`, model, flops },
-    { name: `${name}, int8 (${form})`, model: int8, flops },
+  const both = [
+    { name: `${name}, fp32`, model, file: writeModel(model), flops },
+    { name: `${name}, int8 (${form})`, model: int8, file: writeModel(int8), flops },
   ];
+  if (!args['as-exported']) return both;
+  return both.flatMap((version) => [
+    version,
+    { ...version, name: `${version.name}, additions as exported`, file: withAdd(version.file) },
+  ]);
 }
 
 async function measure(all: readonly Version[], manifest: Manifest, shape: (typeof SHAPES)[number]): Promise<string[]> {
   const executables = [];
-  for (const { model } of all) executables.push(await ortRuntime.compile(model, { threads }));
+  for (const { file } of all) executables.push(await ortRuntime.compile(file, { threads }));
   const feeds = syntheticInputs(manifest, VOCABULARY, shape, 1);
   const load = new OtherLoad();
   const samples = await takeTurns(

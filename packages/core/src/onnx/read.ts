@@ -6,6 +6,7 @@ import { toAttribute } from './attribute';
 import { fromInt64 } from './integers';
 import type { GraphProto, NodeProto, TensorShapeProto, ValueInfoProto } from './proto';
 import { ModelProto } from './proto';
+import { readAdditions } from './residual-sum';
 import { toTensor } from './tensor';
 import type { ExternalData } from './tensor';
 import { decode } from './wire';
@@ -20,7 +21,7 @@ const MAX_IR_VERSION = 13;
  * Reads a model whose data is all in `bytes`. Weights are views of `bytes`.
  *
  * Documentation strings, node metadata and training information are dropped. Initializers that are also listed as
- * inputs (all of them, before IR version 4) become plain constants.
+ * inputs (all of them, before IR version 4) become plain constants, Sum becomes Add.
  * @throws ModelpressError with a code `onnx.*` or `graph.*` that says what is wrong or not supported
  */
 export const readModel = (bytes: Uint8Array): Model => toModel(decodeModel(bytes), new Map());
@@ -78,12 +79,13 @@ function toGraph(proto: GraphProto, external: ExternalData, outer?: (name: strin
     graph.inputs.push(graph.addValue(new Value(info.name ?? '', { dtype, shape })));
   }
 
+  const nodes = proto.node.flatMap((node) => readAdditions({ ...node, domain: normalDomain(node.domain) }));
   // All values exist before the first node is read, so that the file's order of nodes does not matter.
-  for (const node of proto.node) {
+  for (const node of nodes) {
     for (const name of node.output) if (name !== '') graph.addValue(new Value(name));
   }
   const find = (name: string): Value | undefined => graph.values.get(name) ?? outer?.(name);
-  for (const node of proto.node) graph.addNode(toNode(node, graph, find, external));
+  for (const node of nodes) graph.addNode(toNode(node, graph, find, external));
   graph.sort();
 
   for (const info of proto.output) {
@@ -119,7 +121,7 @@ function toNode(
     attribute.name ?? '',
     toAttribute(attribute, external, (body) => toGraph(body, external, find), location),
   ]);
-  return new Node(opType, normalDomain(proto.domain), name, inputs, outputs, new Map(attributes));
+  return new Node(opType, proto.domain ?? ONNX_DOMAIN, name, inputs, outputs, new Map(attributes));
 }
 
 /**

@@ -1,8 +1,11 @@
-/** @file Arbitrary models for property tests, and what they are compared by. */
+/** @file Arbitrary models for property tests, what they are compared by, and files as others write them. */
 import fc from 'fast-check';
 import { ModelpressError } from '../errors';
 import type { Attribute, DType } from '../graph';
 import { byteLength, clone, DTYPES, Graph, Model, Node, print, Tensor, Value } from '../graph';
+import { ModelProto } from './proto';
+import { decodeModel } from './read';
+import { encode } from './wire';
 
 const dtypes = fc.constantFrom(...(Object.keys(DTYPES) as DType[]));
 
@@ -108,4 +111,11 @@ export function tolerateRefusal(run: () => void): void {
   } catch (error) {
     if (!(error instanceof ModelpressError)) throw error;
   }
+}
+
+/** A file with every Sum named Add, as other exporters write residual additions. */
+export function withAdd(bytes: Uint8Array): Uint8Array {
+  const proto = decodeModel(bytes);
+  const node = proto.graph.node.map((each) => ({ ...each, opType: each.opType === 'Sum' ? 'Add' : each.opType }));
+  return encode(ModelProto, { ...proto, graph: { ...proto.graph, node } }).finish();
 }

@@ -16,6 +16,7 @@ import {
   ValueInfoProto,
 } from './proto';
 import type { TensorProto } from './proto';
+import { writtenOp } from './residual-sum';
 import { fromTensor } from './tensor';
 import { create, encode } from './wire';
 import type { Writer } from './wire-writer';
@@ -74,7 +75,7 @@ function fromNode(node: Node): NodeProto {
   );
   return create(NodeProto, {
     name: node.name,
-    opType: node.opType,
+    opType: writtenOp(node),
     domain: node.domain,
     input: node.inputs.map((value) => value?.name ?? ''),
     output: node.outputs.map((value) => value.name),

@@ -30,7 +30,7 @@ const STEP = 'accelerate';
 
 export const accelerateStage: StageDefinition<AccelerateConfig> = {
   type: STEP,
-  version: 1,
+  version: 2,
   queue: 'bench',
   summary:
     'Adds a form of the model for the native runtime: each product dense, int8 or sparse, whichever this machine runs fastest. The plain model.onnx stays as it is.',

@@ -11,7 +11,7 @@ import type { StageContext, StageDefinition, StageResult } from './stage';
 
 export const distillStage: StageDefinition<DistillConfig> = {
   type: 'distill',
-  version: 3,
+  version: 4,
   queue: 'distill',
   summary:
     'Teach a small model what the input model knows: a transformer, TextCNN, BiLSTM, or a DAN that is a thousand times faster.',

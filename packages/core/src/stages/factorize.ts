@@ -17,7 +17,7 @@ import type { StageContext, StageDefinition, StageResult } from './stage';
 
 export const factorizeStage: StageDefinition<FactorizeConfig> = {
   type: 'factorize',
-  version: 2,
+  version: 3,
   queue: 'prune',
   summary:
     'Replace matrices by two thin ones (truncated SVD, plain or activation-aware) by rank, energy or budget, then recover.',

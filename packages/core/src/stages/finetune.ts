@@ -13,7 +13,7 @@ import type { StageDefinition } from './stage';
 
 export const finetuneStage: StageDefinition<FinetuneConfig> = {
   type: 'finetune',
-  version: 1,
+  version: 2,
   queue: 'distill',
   summary:
     'Train a model on labelled data: all weights, LoRA, adapters or a prefix; from a checkpoint or from scratch.',

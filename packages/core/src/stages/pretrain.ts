@@ -12,7 +12,7 @@ import type { Estimate, Issue, StageDefinition, StagePreview } from './stage';
 
 export const pretrainStage: StageDefinition<PretrainConfig> = {
   type: 'pretrain',
-  version: 1,
+  version: 2,
   queue: 'distill',
   summary:
     'Train a language model (masked tokens, or the next token) on unlabelled text, for a number of epochs, steps, seconds or operations.',

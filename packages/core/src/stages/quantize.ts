@@ -32,7 +32,7 @@ type QuantizeConfig = z.infer<typeof schema>;
 
 export const quantizeStage: StageDefinition<QuantizeConfig> = {
   type: 'quantize',
-  version: 2,
+  version: 3,
   queue: 'quant',
   summary:
     'Stores weights in fewer bits: int8 (dynamic, static, or trained for it), 8, 6 or 4 bits in blocks, or half precision.',

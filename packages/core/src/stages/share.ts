@@ -20,7 +20,7 @@ import type { StageContext, StageDefinition, StageResult } from './stage';
 
 export const shareStage: StageDefinition<ShareConfig> = {
   type: 'share',
-  version: 2,
+  version: 3,
   queue: 'prune',
   summary: 'Let layers use one matrix, or store weights as codes into small tables of values, then recover.',
   schema: shareSchema,
