@@ -1,11 +1,11 @@
 /** @file The built command, from a recipe to a report, on an embedded stack of its own. Run `npm run build` first. */
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Job, JobReport } from '@modelpress/client';
-import { createTransformer, transformerConfig, writeBundle } from '@modelpress/core';
+import { createTransformer, readBundle, transformerConfig, writeBundle } from '@modelpress/core';
 import { generateSupportBot, writeSupportBot } from '@modelpress/examples';
 
 const BIN = join(__dirname, '..', 'bin', 'modelpress.cjs');
@@ -67,6 +67,10 @@ beforeAll(async () => {
   writeSupportBot(path('data'), { rows: 200 });
   writeFileSync(path('recipe.yaml'), RECIPE);
   writeFileSync(path('ambitious.yaml'), `${RECIPE}goals: { minSpeedup: 1000, maxDrop: { absolute: 0.1 } }\n`);
+  writeFileSync(
+    path('sweep.yaml'),
+    'name: swept\nstages: [{ type: quantize }]\nsweep: { quantize.config.form: [matmul-integer, dynamic-quantize-matmul] }\n',
+  );
   writeFileSync(path('wrong.yaml'), 'name: wrong\nstages:\n  - type: quantize\n    config: { bits: 3 }\n');
   await writeModel();
 });
@@ -94,8 +98,12 @@ describe('modelpress', () => {
         ...inputs(),
         '--json',
         path('first.json'),
+        '--output',
+        path('smaller'),
       );
       expect({ code, err }).toMatchObject({ code: 0 });
+      expect((await readBundle(path('smaller'))).manifest.inputs).toContain('input_ids');
+      expect(statSync(path('smaller/model.onnx')).size).toBeLessThan(statSync(path('model/model.onnx')).size);
       expect(out).toMatch(/^main job \(succeeded\)/);
       expect(out).toMatch(/Size on disk +\S+ \S+ +\S+ \S+ +−\d+\.\d %/);
       expect(err).toContain('benchmark: succeeded');
@@ -153,7 +161,7 @@ describe('modelpress', () => {
         id.trim(),
         '--html',
         path('report.html'),
-        '--model',
+        '--output',
         path('model.tar'),
       );
       expect(code).toBe(0);
@@ -161,6 +169,20 @@ describe('modelpress', () => {
       expect(readFileSync(path('model.tar')).includes('model.onnx')).toBe(true);
       const list = await modelpress('jobs', '--state', 'succeeded');
       expect(list.out.split('\n')[1]).toMatch(new RegExp(`^${id.trim()}  in the background  succeeded`));
+    });
+
+    it('gives each variant of a sweep a folder, and neither mixes models nor overwrites them', async () => {
+      const swept = await modelpress('run', path('sweep.yaml'), ...inputs(), '--output', path('variants'));
+      expect(swept.code).toBe(0);
+      expect(readdirSync(path('variants'))).toEqual(['0', '1']);
+      const [first, second] = ['0', '1'].map((number) => readFileSync(path(`variants/${number}/model.onnx`)));
+      expect(Buffer.compare(first, second)).not.toBe(0);
+
+      const [job] = JSON.parse((await modelpress('jobs', '--json')).out) as [Job];
+      const tar = await modelpress('report', job.id, '--output', path('variants.tar'));
+      expect(tar).toMatchObject({ code: 2, err: expect.stringContaining('has 2 variants') as string });
+      const again = await modelpress('run', path('sweep.yaml'), ...inputs(), '--output', path('variants'));
+      expect(again).toMatchObject({ code: 2, err: `The folder ${path('variants')} is not empty; name a new one.\n` });
     });
 
     it('imports and dry-runs without queueing anything', async () => {
@@ -175,7 +197,7 @@ describe('modelpress', () => {
         ['evaluate', 'succeeded'],
         ['benchmark', 'succeeded'],
       ]);
-      expect((JSON.parse((await modelpress('jobs', '--json')).out) as Job[]).map(({ name }) => name)).toHaveLength(3);
+      expect((JSON.parse((await modelpress('jobs', '--json')).out) as Job[]).map(({ name }) => name)).toHaveLength(4);
     });
 
     it('refuses what is wrong with 2, naming the field', async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client, JobDetail } from '@modelpress/client';
 import { ModelpressError, parseRecipe } from '@modelpress/core';
@@ -44,12 +44,13 @@ async function demo(client: Client, home: string, signal: AbortSignal): Promise<
 
   tell('Quantizing it and measuring both.');
   const job = await runJob(client, { recipe: recipe('quantize'), modelId: model.id, datasets }, signal);
-  const code = await conclude(client, job);
-  const page = join(folder, 'report.html');
-  writeFileSync(page, await client.jobs.reportPage(job.id));
-  console.log(`Report as a page   ${page}`);
+  const html = join(folder, 'report.html');
+  const output = join(folder, 'model');
+  rmSync(output, { recursive: true, force: true });
+  const code = await conclude(client, job, { html, output });
+  console.log(`The model          ${join(output, 'model.onnx')}`);
+  console.log(`Report as a page   ${html}`);
   console.log(`The same by API    modelpress up, then http://127.0.0.1:7077/v1/jobs/${job.id}/report.html`);
-  console.log(`The model          modelpress report ${job.id} --model model.tar`);
   return code;
 }
 

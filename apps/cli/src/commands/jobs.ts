@@ -1,7 +1,4 @@
 /** @file Commands that look at the jobs of a server: jobs, watch, report, cancel. */
-import { createWriteStream, writeFileSync } from 'node:fs';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { Job } from '@modelpress/client';
 import { formatSeconds } from '@modelpress/core';
 import type { Command } from 'commander';
@@ -13,7 +10,8 @@ import type { ExitCode } from '../exit-codes';
 import { followJob } from '../follow';
 import { untilInterrupted } from '../interrupt';
 import { printJson, printList, tell } from '../output';
-import { conclude, printReport, saveReport } from '../result';
+import { conclude, keep, printReport, requireFree, saveReport, withKeep } from '../result';
+import type { Keep } from '../result';
 
 const STATES = ['queued', 'running', 'paused', 'succeeded', 'failed', 'cancelled'] as const;
 
@@ -44,39 +42,35 @@ function timeOf({ startedAt, finishedAt }: Job): string {
 }
 
 export function addWatch(program: Command, environment: CliEnvironment, end: (code: ExitCode) => void): void {
-  withConnection(program.command('watch'))
+  withKeep(withConnection(program.command('watch')))
     .summary('follow a job to its end and print its report')
     .description('Shows the progress of every stage. Ctrl-C stops watching; the job goes on.')
     .argument('<job>', 'id of the job')
     .option('--json <file>', 'write the report as JSON; "-" prints it instead of the table')
     .addHelpText('after', '\nExit codes: 0 done, 1 failed, 2 usage, 3 done but a goal was missed.')
-    .action(async (id: string, flags: ConnectionFlags & { json?: string }) => {
+    .action(async (id: string, flags: ConnectionFlags & Keep & { json?: string }) => {
+      requireFree(flags);
       const client = connect(flags, environment);
       await untilInterrupted(async (signal) => {
         const job = await followJob(client, id, signal);
-        if (!signal.aborted) end(await conclude(client, job, flags.json));
+        if (!signal.aborted) end(await conclude(client, job, flags));
       });
     });
 }
 
 export function addReport(program: Command, environment: CliEnvironment): void {
-  withConnection(program.command('report'))
+  withKeep(withConnection(program.command('report')))
     .summary('print the report of a job that has ended')
     .argument('<job>', 'id of the job')
     .option('--json', 'print JSON')
-    .option('--html <file>', 'save it as one HTML page')
-    .option('--model <file>', 'save the model that the job made, as a tar')
-    .addHelpText('after', '\nExample:\n  $ modelpress report 0199… --html report.html --model model.tar')
-    .action(async (id: string, flags: ConnectionFlags & { json?: boolean; html?: string; model?: string }) => {
+    .addHelpText('after', '\nExample:\n  $ modelpress report 0199… --html report.html --output model')
+    .action(async (id: string, flags: ConnectionFlags & Keep & { json?: boolean }) => {
+      requireFree(flags);
       const client = connect(flags, environment);
       const report = await client.jobs.report(id);
       if (flags.json) saveReport(report, '-');
       else printReport(report);
-      if (flags.html !== undefined) writeFileSync(flags.html, await client.jobs.reportPage(id));
-      if (flags.model !== undefined) {
-        const { body } = await client.jobs.archive(id);
-        await pipeline(Readable.from(body), createWriteStream(flags.model));
-      }
+      await keep(client, id, report, flags);
     });
 }
 

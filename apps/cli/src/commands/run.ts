@@ -12,7 +12,8 @@ import { untilInterrupted } from '../interrupt';
 import { runningServer } from '../local/server-file';
 import { startStack } from '../local/stack';
 import { printJson, tell } from '../output';
-import { conclude } from '../result';
+import { conclude, requireFree, withKeep } from '../result';
+import type { Keep } from '../result';
 import { giveDataset, giveModel } from '../upload';
 import type { UploadContext } from '../upload';
 
@@ -24,6 +25,10 @@ export interface JobFlags extends ConnectionFlags {
   readonly calibration?: string;
   readonly name?: string;
   readonly priority?: string;
+}
+
+interface RunFlags extends JobFlags, Keep {
+  readonly json?: string;
 }
 
 const withInputs = (command: Command): Command =>
@@ -42,7 +47,7 @@ const withInputs = (command: Command): Command =>
     .option('--priority <0-9>', 'higher runs sooner');
 
 export function addRun(program: Command, environment: CliEnvironment, end: (code: ExitCode) => void): void {
-  withInputs(withConnection(program.command('run')))
+  withKeep(withInputs(withConnection(program.command('run'))))
     .summary('run a recipe to its end and print the report')
     .description(
       'Submits a job, shows its progress and prints its report. Without a server it starts the embedded stack for the run.\nCtrl-C cancels the job.',
@@ -50,9 +55,9 @@ export function addRun(program: Command, environment: CliEnvironment, end: (code
     .option('--json <file>', 'write the report as JSON; "-" prints it instead of the table')
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 failed, 2 usage, 3 done but a goal was missed.\n\nExamples:\n  $ modelpress run recipes/quantize.yaml --model bert.onnx --data reviews.tsv\n  $ modelpress run recipe.yaml --model hf:owner/name --data data/ --server https://press.example --json report.json',
+      '\nExit codes: 0 done, 1 failed, 2 usage, 3 done but a goal was missed.\n\nExamples:\n  $ modelpress run recipes/quantize.yaml --model bert.onnx --data reviews.tsv --output smaller\n  $ modelpress run recipe.yaml --model hf:owner/name --data data/ --server https://press.example --json report.json',
     )
-    .action(async (recipe: string, flags: JobFlags & { json?: string }) => {
+    .action(async (recipe: string, flags: RunFlags) => {
       end(await untilInterrupted((signal) => run(recipe, flags, environment, signal)));
     });
 }
@@ -124,16 +129,17 @@ function readRecipe(file: string): string {
 
 async function run(
   recipe: string,
-  flags: JobFlags & { json?: string },
+  flags: RunFlags,
   environment: CliEnvironment,
   signal: AbortSignal,
 ): Promise<ExitCode> {
   parseRecipe(readRecipe(recipe));
+  requireFree(flags);
   const home = homeOf(flags, environment);
   const reachable = namedServer(flags, environment) ?? (runningServer(home) ? connect(flags, environment) : undefined);
   const work = async (client: Client): Promise<ExitCode> => {
     const submission = await prepare(recipe, flags, uploadContext(client, flags, environment, signal));
-    return conclude(client, await runJob(client, submission, signal), flags.json);
+    return conclude(client, await runJob(client, submission, signal), flags);
   };
   return reachable ? work(reachable) : onOwnStack(home, environment, signal, work);
 }
