@@ -1,8 +1,8 @@
 /**
  * @file Additions in files: `Sum` where the graph has an `Add` in front of a layer normalization.
  *
- * ONNX Runtime (1.30 and before) fuses such an Add with its LayerNormalization, and on a CPU the fused kernel takes four
- * to five times as long as the two that it replaces: of an int8 model more than the products do (docs/native.md has the
+ * ONNX Runtime (1.30) fuses such an Add with its LayerNormalization, and on a CPU the fused kernel takes four
+ * to five times as long as the two that it replaces: of an int8 model more than the products do (docs/serving.md has the
  * figures). It looks for Add only, and Sum of two computes the same. The graph knows Add alone.
  */
 import type { Node } from '../graph';
@@ -13,7 +13,7 @@ import { create } from './wire';
 /** The operator that a file names for a node. */
 export const writtenOp = (node: Node): string => (isResidualAddition(node) ? 'Sum' : node.opType);
 
-/** Half precision is left to be fused: it is for GPUs, whose kernel is fast. */
+/** Half precision is left to be fused: graphs that compute in it are for GPUs. */
 function isResidualAddition({ opType, domain, outputs: [sum] }: Node): boolean {
   if (opType !== 'Add' || domain !== ONNX_DOMAIN) return false;
   return [...sum.uses].some(
