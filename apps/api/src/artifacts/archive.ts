@@ -20,7 +20,7 @@ export async function sendArchive(
   }));
   await reply
     .header('content-type', 'application/x-tar')
-    .header('content-length', tarSize(entries))
+    .header('content-length', tarSize(entries, createdAt))
     .header('content-disposition', attachment(`${name}.tar`))
     .header('etag', `"${digest}.tar"`)
     .send(Readable.from(tar(entries, createdAt), { objectMode: false }));
