@@ -100,7 +100,7 @@ function workOf({ op, inputs }: NodeTime): Work {
   if (/Softmax/.test(op)) return 'softmax';
   if (/LayerNorm|ReduceMean/.test(op)) return 'normalisation';
   if (/Gelu|Relu|Erf|Tanh|Sigmoid/.test(op)) return 'activation';
-  if (/^(Add|Sub|Mul|Div)$/.test(op)) return 'additions';
+  if (/^(Add|Sum|Sub|Mul|Div)$/.test(op)) return 'additions';
   if (/Transpose|Reshape|Split|Concat|Squeeze|Expand|Slice|Pad/.test(op)) return 'layout';
   if (/Gather/.test(op)) return inputs[0]?.length === 2 ? 'lookup' : 'layout';
   return 'other';

@@ -10,7 +10,7 @@ const WORK_NAMES: Readonly<Record<Work, string>> = {
   linear: 'linear layers',
   attention: 'attention products',
   softmax: 'softmax',
-  normalisation: 'normalisations with their residual additions',
+  normalisation: 'normalisations',
   activation: 'activation function',
   additions: 'biases, masks and residual additions',
   layout: 'transposes, reshapes and slices',
