@@ -144,8 +144,10 @@ describe('modelpress', () => {
     it('keeps its data, reuses equal work, and ends with 3 when a goal is missed', async () => {
       const jobs = JSON.parse((await modelpress('jobs', '--json')).out) as Job[];
       expect(jobs.map(({ name, state }) => [name, state])).toEqual([['main job', 'succeeded']]);
-      const { code, out } = await modelpress('run', path('ambitious.yaml'), ...inputs(), '--json', path('second.json'));
+      const ambitious = ['run', path('ambitious.yaml'), ...inputs(), '--json', path('second.json')];
+      const { code, out, err } = await modelpress(...ambitious);
       expect(code).toBe(3);
+      expect(err).toMatch(/The same command with --output DIR saves the model; nothing is computed again\.\n$/);
       expect(out).toMatch(/^missed +At least 1000\.00× the speed/m);
       expect(out).toMatch(/^met +Accuracy drops by at most 10\.00 points/m);
       const { goalsReached, variants } = reportOf('second.json');

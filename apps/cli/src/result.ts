@@ -89,6 +89,8 @@ export async function conclude(
   if (json !== undefined) saveReport(report, json);
   if (job.state === 'succeeded') {
     await keep(client, job.id, report, kept);
+    if (kept.output === undefined && report.variants.some((variant) => variant.report.result !== undefined))
+      tell('The same command with --output DIR saves the model; nothing is computed again.');
     return report.goalsReached ? EXIT.done : EXIT.goalMissed;
   }
   for (const line of failureLines(job)) tell(line);
