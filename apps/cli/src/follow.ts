@@ -5,6 +5,7 @@ import { formatSeconds } from '@modelpress/core';
 import { tell } from './output';
 
 type Stage = JobDetail['stages'][number];
+type Progress = NonNullable<Stage['progress']>;
 
 /** Least time between two looks at the job. */
 const REFRESH_MS = 200;
@@ -52,8 +53,7 @@ class LiveView {
 function statusOf({ state, progress, reused, waitingFor, startedAt, finishedAt }: Stage): string {
   if (state === 'running' && progress) {
     const filled = Math.round(progress.fraction * BAR);
-    const eta = progress.etaSeconds === undefined ? '' : `, ${formatSeconds(progress.etaSeconds)} left`;
-    return `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)} ${Math.round(100 * progress.fraction)} %  ${progress.phase}${eta}`;
+    return `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)} ${progressOf(progress)}`;
   }
   if (reused && isFinal(state)) return `${state} (reused)`;
   if (state === 'queued')
@@ -63,7 +63,12 @@ function statusOf({ state, progress, reused, waitingFor, startedAt, finishedAt }
     : state;
 }
 
-/** One line for each change of state and each new phase: for logs. */
+function progressOf({ phase, fraction, etaSeconds }: Progress): string {
+  const eta = etaSeconds === undefined ? '' : `, ${formatSeconds(etaSeconds)} left`;
+  return `${Math.round(100 * fraction)} %  ${phase}${eta}`;
+}
+
+/** One line for each change of state, each new phase and each tenth of a stage: for logs. */
 class LineView {
   private readonly last = new Map<string, string>();
 
@@ -71,11 +76,14 @@ class LineView {
     for (const stage of job.stages) {
       const { state, progress } = stage;
       const name = nameOf(stage, job);
+      const running = state === 'running' && progress ? progress : undefined;
       // Phases count up ("weight 3/76"): numbers do not make a new one.
-      const key = `${state} ${state === 'running' ? (progress?.phase ?? '').replace(/\d+/g, '') : ''}`;
+      const key = running
+        ? `${state} ${running.phase.replace(/\d+/g, '')} ${Math.floor(10 * running.fraction)}`
+        : state;
       if (this.last.get(name) === key) continue;
       this.last.set(name, key);
-      tell(`  ${name}: ${state === 'running' && progress ? progress.phase : statusOf(stage)}`);
+      tell(`  ${name}: ${running ? progressOf(running) : statusOf(stage)}`);
     }
   }
 }
