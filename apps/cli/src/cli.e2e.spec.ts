@@ -184,7 +184,10 @@ describe('modelpress', () => {
       const tar = await modelpress('report', job.id, '--output', path('variants.tar'));
       expect(tar).toMatchObject({ code: 2, err: expect.stringContaining('has 2 variants') as string });
       const again = await modelpress('run', path('sweep.yaml'), ...inputs(), '--output', path('variants'));
-      expect(again).toMatchObject({ code: 2, err: `The folder ${path('variants')} is not empty; name a new one.\n` });
+      expect(again).toMatchObject({
+        code: 2,
+        err: `The folder ${path('variants')} is not empty; name a new folder.\n`,
+      });
     });
 
     it('imports and dry-runs without queueing anything', async () => {

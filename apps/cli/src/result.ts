@@ -1,5 +1,5 @@
 /** @file The end of a job: its report, and the exit code that a pipeline acts on. */
-import { createWriteStream, existsSync, readdirSync, writeFileSync } from 'node:fs';
+import { createWriteStream, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -46,10 +46,13 @@ export const withKeep = (command: Command): Command =>
 
 const isTar = (output: string): boolean => output.endsWith('.tar');
 
-/** @throws `cli.output` for a folder that has files in it already: call it before the work starts */
+/** @throws `cli.output` for a file, or a folder with files in it: call it before the work starts */
 export function requireFree({ output }: Keep): void {
-  if (output === undefined || isTar(output) || !existsSync(output) || readdirSync(output).length === 0) return;
-  throw invalid('cli.output', `The folder ${output} is not empty; name a new one.`, { field: 'output' });
+  if (output === undefined || isTar(output) || !existsSync(output)) return;
+  const isFile = !statSync(output).isDirectory();
+  if (!isFile && readdirSync(output).length === 0) return;
+  const what = isFile ? `${output} is a file` : `The folder ${output} is not empty`;
+  throw invalid('cli.output', `${what}; name a new folder.`, { field: 'output' });
 }
 
 /** Saves what was asked for. @throws `cli.output`, and the API's `job.no-model` where no stage made a model */
