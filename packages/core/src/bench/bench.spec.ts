@@ -7,7 +7,7 @@ import { int8Warning, readEnvironment } from './environment';
 import { syntheticInputs } from './inputs';
 import { measureMemory } from './memory';
 import { median, noise, percentile, speedup } from './statistics';
-import { takeTurns } from './take-turns';
+import { takeTurns, turnOrder } from './take-turns';
 
 describe('statistics', () => {
   it('takes nearest-rank percentiles', () => {
@@ -58,6 +58,20 @@ describe('statistics', () => {
 });
 
 describe('takeTurns', () => {
+  it.each([1, 2, 3, 4, 5, 6, 20])('lets each of %d works follow every other equally often', (count) => {
+    const followed = new Map<string, number>();
+    for (let round = 0; round < 2 * count; round++) {
+      const order = turnOrder(round, count);
+      expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, i) => i));
+      for (const [i, which] of order.slice(1).entries()) {
+        const pair = `${order[i]} before ${which}`;
+        followed.set(pair, (followed.get(pair) ?? 0) + 1);
+      }
+    }
+    expect(followed.size).toBe(count * (count - 1));
+    expect(new Set(followed.values())).toEqual(new Set(count === 1 ? [] : [2]));
+  });
+
   it('runs every work once a round and rotates who begins', async () => {
     const calls: string[] = [];
     const work = (name: string) => async () => void calls.push(name);
