@@ -1,8 +1,8 @@
 /**
  * @file Additions in files: `Sum` where the graph has an `Add` in front of a layer normalization.
  *
- * ONNX Runtime (1.30) fuses such an Add with its LayerNormalization, and on a CPU the fused kernel takes four
- * to five times as long as the two that it replaces: in a pruned int8 MiniLM longer than all products (docs/serving.md has the
+ * ONNX Runtime (1.30) fuses such an Add with its LayerNormalization, and on a CPU the fused kernel takes about
+ * six times as long as the two that it replaces: in a pruned int8 MiniLM longer than all products (docs/serving.md has
  * figures). It looks for Add only, and Sum of two computes the same. The graph knows Add alone.
  */
 import type { Node } from '../graph';
