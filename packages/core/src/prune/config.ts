@@ -89,7 +89,12 @@ export const pruneSchema = trainingSchema.extend({
     .min(0)
     .default(1)
     .describe('Length of the pruning phase; the rest of `epochs` is recovery.'),
-  stepsPerEpoch: z.int().min(1).max(1000).default(2).describe('Pruning steps in an epoch.'),
+  stepsPerEpoch: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(2)
+    .describe('Pruning steps in an epoch; masks of trained scores (movement, l0, pst) are renewed after every step.'),
   distill: z
     .strictObject({
       weight: share.default(0.5).describe('Share of the dense model in the loss.'),
@@ -143,6 +148,12 @@ export const IMPORTANCES: Readonly<Record<'structured' | 'unstructured', readonl
   structured: ['activation-gradient', 'taylor', 'magnitude', 'random'],
   unstructured: ['magnitude', 'movement', 'pst', 'l0', 'taylor', 'random'],
 };
+
+/** Importances that are parameters of the training graph and learn with it. */
+export type TrainedImportance = 'movement' | 'pst' | 'l0';
+
+export const isTrained = (importance: Importance): importance is TrainedImportance =>
+  importance === 'movement' || importance === 'pst' || importance === 'l0';
 
 export const importanceOf = ({ importance, granularity }: PruneConfig): Importance =>
   importance ?? IMPORTANCES[isStructured(granularity) ? 'structured' : 'unstructured'][0];

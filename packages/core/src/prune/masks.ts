@@ -106,6 +106,7 @@ function unitScores(matrix: ScoredMatrix, tileRows: number, tileColumns: number)
 
 /** The element mask of a matrix whose tiles are pruned where `pruned` is 1. */
 function expand(matrix: ScoredMatrix, pruned: Uint8Array, tileRows: number, tileColumns: number): Uint8Array {
+  if (tileRows === 1 && tileColumns === 1) return inverted(pruned);
   const across = matrix.columns / tileColumns;
   const mask = new Uint8Array(matrix.rows * matrix.columns);
   for (let row = 0; row < matrix.rows; row++) {
@@ -115,6 +116,13 @@ function expand(matrix: ScoredMatrix, pruned: Uint8Array, tileRows: number, tile
     }
   }
   return mask;
+}
+
+/** A plain loop: masks of trained scores are made after every step. */
+function inverted(pruned: Uint8Array): Uint8Array {
+  const kept = new Uint8Array(pruned.length);
+  for (let i = 0; i < kept.length; i++) kept[i] = 1 - pruned[i];
+  return kept;
 }
 
 function nOfM(matrix: ScoredMatrix, keep: number, of: number): Uint8Array {

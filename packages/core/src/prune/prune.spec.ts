@@ -112,6 +112,22 @@ describe('sparsity schedule', () => {
     expect(phases.recoveryFrom).toBe(6);
   });
 
+  it('renews the masks of trained scores after every step of the pruning phase', () => {
+    const granularity = { type: 'weight' };
+    const settings = { granularity, epochs: 8, warmupEpochs: 2, pruningEpochs: 4, stepsPerEpoch: 1, shape: 'cubic' };
+    for (const importance of ['movement', 'pst', 'l0']) {
+      const phases = pruningPhases(pruneSchema.parse({ ...settings, importance }), 100);
+      const due = Array.from({ length: 800 }, (_, step) => phases.dueAfter(step));
+      expect(due.flatMap((share, step) => (share === undefined ? [] : [step]))).toEqual(
+        Array.from({ length: 400 }, (_, i) => 201 + i),
+      );
+      expect([due[400], due[600]]).toEqual([1 - 0.5 ** 3, 1]);
+      expect([300, 301, 600].map((step) => phases.prunesAfter(step))).toEqual([true, false, true]);
+    }
+    const once = pruningPhases(pruneSchema.parse({ ...settings, importance: 'movement', shape: 'one-shot' }), 100);
+    expect(Array.from({ length: 800 }, (_, step) => step).filter((step) => once.dueAfter(step))).toEqual([600]);
+  });
+
   it('measures importance in the pruning phase, and over some steps of the warm-up where that is too short', () => {
     const measured = (settings: object): number[] => {
       const phases = pruningPhases(pruneSchema.parse({ epochs: 8, warmupEpochs: 2, ...settings }), 100);

@@ -5,7 +5,7 @@ import { optimizerSchema } from '../train/optimizer';
 import { Trainer } from '../train/trainer';
 import { pruneSchema } from './config';
 import { reparameterize } from './reparameterize';
-import type { ScoredImportance } from './reparameterize';
+import type { TrainedImportance } from './config';
 
 const config = pruneSchema.parse({}).pst;
 const ROWS = 6;
@@ -42,7 +42,7 @@ async function maskedGradient(): Promise<number[]> {
   return (await gradients(model))['W1'];
 }
 
-function scored(importance: ScoredImportance): Model {
+function scored(importance: TrainedImportance): Model {
   const model = bagModel();
   const [{ maskInput }] = reparameterize(model, [{ component: 'W_I', layer: 0, weight: 'W1' }], importance, config, 1);
   expect(maskInput).toBe('W1.mask');

@@ -1,7 +1,7 @@
 /**
  * @file Trained scores as graph rewrites: the weight W that a MatMul reads becomes W_eff = (mask + st(S)) * W', where
  * st(S) is zero with derivative one, so that scores get the straight-through gradient dL/dS = dL/dW_eff * W' while the
- * forward pass sees the mask alone. Masks are inputs, recomputed from the scores now and then.
+ * forward pass sees the mask alone. Masks are inputs, made anew from the scores after every step of the pruning phase.
  *
  * - movement (Sanh et al. 2020): W' = W, S trained freely.
  * - pst (Li et al. 2022): W' = W + U V with W frozen, S = alpha1 A B + alpha2 (R + C); only U, V, A, B, R, C train.
@@ -14,10 +14,8 @@ import { Tensor } from '../graph';
 import type { Model, Value } from '../graph';
 import { GraphBuilder } from '../graph/builder';
 import { Random } from '../train/random';
-import type { PruneConfig } from './config';
+import type { PruneConfig, TrainedImportance } from './config';
 import { pstScores } from './scores';
-
-export type ScoredImportance = 'movement' | 'pst' | 'l0';
 
 const BETA = 2 / 3;
 const GAMMA = -0.1;
@@ -46,7 +44,7 @@ export interface ScoredWeight {
 export function reparameterize(
   model: Model,
   entries: readonly ComponentEntry[],
-  importance: ScoredImportance,
+  importance: TrainedImportance,
   config: PruneConfig['pst'],
   seed: number,
 ): ScoredWeight[] {
@@ -100,7 +98,7 @@ type Rewrite = (
   config: PruneConfig['pst'],
 ) => { effective: Value } & Pick<ScoredWeight, 'parameters' | 'scores' | 'weights' | 'noiseInput'>;
 
-const REWRITES: Readonly<Record<ScoredImportance, Rewrite>> = {
+const REWRITES: Readonly<Record<TrainedImportance, Rewrite>> = {
   movement({ build, weight, rows, columns, mask }) {
     const name = `${weight.name}.score`;
     const scores = build.parameter(name, Tensor.float32([rows, columns], new Float32Array(rows * columns)));

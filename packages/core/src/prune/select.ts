@@ -1,7 +1,10 @@
 /** @file Exact k-smallest selection over several arrays as if they were one, in linear time. */
 
-/** Order-preserving map of float32 bits to uint32: negative numbers are flipped, positive get the sign bit set. */
-const sortable = (bits: number): number => (bits & 0x80000000 ? ~bits : bits | 0x80000000) >>> 0;
+/** Order-preserving map of float32 bits to int32, its own inverse: the bits of negative numbers below the sign are flipped. */
+const sortable = (bits: number): number => bits ^ ((bits >> 31) & 0x7fffffff);
+
+/** Bins of 16 bits, from the most negative upper halves. */
+const HALF = 1 << 15;
 
 export interface SmallestSelection {
   /** Largest selected value; -Infinity when nothing is selected. */
@@ -20,21 +23,21 @@ export function selectSmallest(arrays: readonly Float32Array[], count: number): 
   const selected = arrays.map((array) => new Uint8Array(array.length));
   if (count <= 0) return { threshold: -Infinity, selected };
 
-  const keys = arrays.map((array) => new Uint32Array(array.buffer, array.byteOffset, array.length));
+  const keys = arrays.map((array) => new Int32Array(array.buffer, array.byteOffset, array.length));
   const high = new Uint32Array(1 << 16);
-  for (const key of keys) for (let i = 0; i < key.length; i++) high[sortable(key[i]) >>> 16]++;
+  for (const key of keys) for (let i = 0; i < key.length; i++) high[(sortable(key[i]) >> 16) + HALF]++;
   const [highBin, below] = findBin(high, count);
 
   const low = new Uint32Array(1 << 16);
   for (const key of keys) {
     for (let i = 0; i < key.length; i++) {
       const k = sortable(key[i]);
-      if (k >>> 16 === highBin) low[k & 0xffff]++;
+      if (k >> 16 === highBin - HALF) low[k & 0xffff]++;
     }
   }
   const [lowBin, belowInBin] = findBin(low, count - below);
 
-  const thresholdKey = ((highBin << 16) | lowBin) >>> 0;
+  const thresholdKey = ((highBin - HALF) << 16) | lowBin;
   let tiesLeft = count - below - belowInBin;
   keys.forEach((key, a) => {
     const marks = selected[a];
@@ -60,7 +63,4 @@ function findBin(histogram: Uint32Array, rank: number): [bin: number, below: num
   throw new RangeError(`Cannot select ${rank} of ${below} elements.`);
 }
 
-function valueOf(key: number): number {
-  const bits = key & 0x80000000 ? key ^ 0x80000000 : ~key;
-  return new Float32Array(Uint32Array.of(bits >>> 0).buffer)[0];
-}
+const valueOf = (key: number): number => new Float32Array(Int32Array.of(sortable(key)).buffer)[0];

@@ -12,14 +12,14 @@ import { parameterNames } from '../passes';
 import type { HostTensor } from '../runtime/runtime';
 import { Random } from '../train/random';
 import type { Trainer, TrainerHooks } from '../train/trainer';
-import { importanceOf, isStructured, PRUNABLE } from './config';
-import type { PruneConfig, PrunableComponent } from './config';
+import { importanceOf, isStructured, isTrained, PRUNABLE } from './config';
+import type { PruneConfig, PrunableComponent, TrainedImportance } from './config';
 import { masksFromScores, maskSparsity } from './masks';
 import type { MaskPattern, ScoredMatrix } from './masks';
 import { effectiveTraining, pruningPhases } from './phases';
 import type { PruningPhases } from './phases';
 import { l0Penalty, reparameterize } from './reparameterize';
-import type { ScoredImportance, ScoredWeight } from './reparameterize';
+import type { ScoredWeight } from './reparameterize';
 import { magnitudeScores, randomScores } from './scores';
 
 export interface UnstructuredResult extends Omit<TrainingOutcome, 'trainer'> {
@@ -42,7 +42,7 @@ export async function pruneUnstructured(
   const phases = pruningPhases(config, Math.ceil(data.train.epoch(0).count / config.accumulate));
   const run = { config, context, bundle, data, loss, entries, phases };
   if (config.rewind) return afterRewind(run, config.rewind);
-  return isScored(importance) ? withScores(run, importance) : withMasks(run);
+  return isTrained(importance) ? withScores(run, importance) : withMasks(run);
 }
 
 /** Everything that a run needs. */
@@ -55,9 +55,6 @@ interface Run {
   readonly entries: readonly ComponentEntry[];
   readonly phases: PruningPhases;
 }
-
-const isScored = (importance: string): importance is ScoredImportance =>
-  importance === 'movement' || importance === 'pst' || importance === 'l0';
 
 /** Matrices with a target above zero; one that layers share once. @throws invalid `prune.no-component` when the model has none of them */
 export function prunableEntries({ manifest }: Pick<Bundle, 'manifest'>, config: PruneConfig): ComponentEntry[] {
@@ -131,7 +128,7 @@ async function withMasks({ config, context, bundle, data, loss, entries, phases 
 /** Movement, PST and l0: scores are parameters of the graph. */
 async function withScores(
   { config, context, bundle, data, loss, entries, phases }: Run,
-  importance: ScoredImportance,
+  importance: TrainedImportance,
 ): Promise<UnstructuredResult> {
   const { manifest } = bundle;
   const model = clone(bundle.model);
@@ -160,7 +157,7 @@ async function withScores(
       due,
     );
     for (const [name, mask] of found) masks.get(name)!.set(mask);
-    context.log('info', `step ${trainer.step}: ${describe(found)}`);
+    if (phases.prunesAfter(trainer.step)) context.log('info', `step ${trainer.step}: ${describe(found)}`);
   };
   const hooks = (trainer: Trainer): TrainerHooks => ({
     afterUpdate(step) {

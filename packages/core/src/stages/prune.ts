@@ -32,7 +32,7 @@ const STEP = 'prune';
 
 export const pruneStage: StageDefinition<PruneConfig> = {
   type: 'prune',
-  version: 5,
+  version: 6,
   queue: 'prune',
   summary:
     'Remove weights, neurons, heads or layers by importance while training, then recover; neurons and heads really go.',
