@@ -1,5 +1,5 @@
 /**
- * @file What pruning adds to a training step, and how long physical removal takes.
+ * @file What pruning adds to a training step, how long masks of trained scores take, and how long physical removal does.
  *
  *   node --require ./tools/register-typescript.cjs bench/prune-overhead.ts [--threads 2] [--seconds 20] [--skip-shrink]
  *
@@ -20,6 +20,7 @@ import { createTransformer, hiddenMaskFeeds, maskHidden, transformerConfig } fro
 import { parameterNames } from '../packages/core/src/passes';
 import { keepPlan, selectNeurons } from '../packages/core/src/prune';
 import type { KeepPlan, NeuronKind } from '../packages/core/src/prune';
+import { masksFromScores } from '../packages/core/src/prune/masks';
 import { hiddenMasks, neuronMasks } from '../packages/core/src/prune/neuron-masks';
 import { NeuronMeter } from '../packages/core/src/prune/neuron-meter';
 import { shrink } from '../packages/core/src/prune/shrink';
@@ -164,7 +165,31 @@ async function removal(): Promise<void> {
   }
 }
 
+/** What movement, PST and l0 do after every step of the pruning phase. */
+function renewal(): void {
+  const { model, manifest } = classifier({ layers: 6, hidden: 384, heads: 12, vocabulary: 30_522 });
+  const random = new Random(1);
+  const blocks = manifest.components.filter(({ layer }) => layer !== undefined);
+  const matrices = blocks.map(({ layer = -1, weight }) => {
+    const [rows, columns] = model.graph.value(weight).shape as [number, number];
+    const scores = Float32Array.from({ length: rows * columns }, () => random.normal());
+    return { name: weight, layer, rows, columns, scores };
+  });
+  const masks = new Map(matrices.map(({ name, scores }) => [name, new Float32Array(scores.length)]));
+  const times = Array.from({ length: 12 }, () => {
+    const started = performance.now();
+    const found = masksFromScores(matrices, 0.5, { kind: 'weight' }, 'matrix');
+    for (const [name, mask] of found) masks.get(name)!.set(mask);
+    return performance.now() - started;
+  });
+  const scores = matrices.reduce((sum, matrix) => sum + matrix.scores.length, 0);
+  console.log(
+    `renewing the masks of ${(scores / 1e6).toFixed(1)} M scores: ${median(times).toFixed(0)} ms, one thread`,
+  );
+}
+
 async function main(): Promise<void> {
+  renewal();
   if (!args['skip-shrink']) await removal();
   await steps(32, 32);
   await steps(8, 128);
