@@ -1,6 +1,7 @@
 /** @file Who teaches: the input model, the job's further teachers and its original model, each with its share. */
 import { readBundle } from '../bundle';
 import type { Bundle, Manifest } from '../bundle';
+import { readsTokens } from '../bundle/bundle';
 import { invalid, unsupported } from '../errors';
 import type { StageContext } from '../stages/stage';
 import type { DatasetInfo } from '../text';
@@ -82,26 +83,17 @@ export const weightsProblem = (
     : undefined;
 
 /** Why a model cannot teach, whatever the data. */
-export function cannotTeach({
-  name,
-  task,
-  tokenizer,
-}: Manifest): { readonly code: 'task' | 'no-tokenizer'; readonly message: string }[] {
+export function cannotTeach(
+  manifest: Manifest,
+): { readonly code: 'task' | 'no-tokenizer'; readonly message: string }[] {
+  const { name, task } = manifest;
   const isClassifier = task === 'classification' || task === 'pair-classification';
-  const readsTokens = tokenizer !== undefined && tokenizer.kind !== 'ngram';
-  return [
-    ...(isClassifier
-      ? []
-      : [{ code: 'task' as const, message: `Only classifiers can teach; "${name}" does ${task}.` }]),
-    ...(readsTokens
-      ? []
-      : [
-          {
-            code: 'no-tokenizer' as const,
-            message: `The model "${name}" cannot teach: it does not read tokens.`,
-          },
-        ]),
-  ];
+  const notTask = { code: 'task', message: `Only classifiers can teach; "${name}" does ${task}.` } as const;
+  const noTokens = {
+    code: 'no-tokenizer',
+    message: `The model "${name}" cannot teach: it does not read tokens.`,
+  } as const;
+  return [...(isClassifier ? [] : [notTask]), ...(readsTokens(manifest) ? [] : [noTokens])];
 }
 
 /** @throws unsupported `distill.task`, invalid `distill.labels`, `distill.no-train-split`, `distill.tokenizer` */

@@ -3,7 +3,7 @@ import type { Manifest } from '../bundle';
 import { danIssues } from '../dan/finished';
 import { rewrittenGraph } from '../models';
 import type { Issue, StagePreview } from '../stages/stage';
-import { IMPORTANCES, importanceOf, isStructured, PRUNABLE } from './config';
+import { IMPORTANCES, importanceOf, isStructured, isTrained, PRUNABLE } from './config';
 import type { PruneConfig } from './config';
 import { requiredIssues } from '../sensitivity/required';
 import { MOST } from './sensitive-targets';
@@ -74,7 +74,7 @@ function importanceIssues(config: PruneConfig): Issue[] {
     const message = `${importance} does not measure ${config.granularity.type}s; use ${IMPORTANCES[kind].join(', ')}.`;
     issues.push({ path: 'importance', code: 'importance', message });
   }
-  if (config.epochs === 0 && (importance === 'movement' || importance === 'pst' || importance === 'l0')) {
+  if (config.epochs === 0 && isTrained(importance)) {
     const message = `${importance} learns its scores by training, so epochs must be above 0.`;
     issues.push({ path: 'epochs', code: 'needs-training', message });
   }
